@@ -1,0 +1,31 @@
+"""Deterministic names: addresses of people, keys of sends, ids of derived records. No clock, no attempt, no chance."""
+
+from __future__ import annotations
+
+from hashlib import blake2b
+
+SEPARATOR = b"\x1f"
+
+STRENGTH = ("customer", "email", "phone", "handle", "cookie")
+"""Kinds of identifiers, strongest first."""
+
+
+def address_of(secret: bytes, tenant: str, kind: str, value: str) -> bytes:
+    """The 16-byte address of an identifier: rank of its kind, then a keyed hash.
+
+    Addresses sort by strength, so a link between two of them has one direction only and cannot form a cycle.
+    """
+    rank = STRENGTH.index(kind)
+    text = f"{tenant}\x1f{kind}\x1f{value}".encode()
+    return bytes((rank,)) + blake2b(text, digest_size=15, key=secret).digest()
+
+
+def derived_id(*parts: str | bytes | int) -> str:
+    """The id of a record that follows from others: 32 hex digits, the same whenever the work is repeated."""
+    joined = SEPARATOR.join(part if isinstance(part, bytes) else str(part).encode() for part in parts)
+    return blake2b(joined, digest_size=16).hexdigest()
+
+
+def send_key(tenant: str, campaign: str, step: int, person: str, trigger: str, channel: str) -> str:
+    """The idempotency key of one send (semantics 3.1): without version, clock or attempt."""
+    return derived_id("send", tenant, campaign, step, person, trigger, channel)

@@ -1,0 +1,109 @@
+"""A workspace: what a tenant's people configure. Values only; `pipelines/workspace.py` reads the files."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+
+class Setting(Struct, frozen=True, gc=False):
+    """The common form of all settings."""
+
+
+class WriteKey(Setting):
+    """Who may post: `trust` is server or browser."""
+
+    name: str
+    key: str
+    trust: str
+
+
+class Brand(Setting):
+    """A name that people use when they talk about the tenant. `handles` are its own accounts, network:name."""
+
+    name: str
+    words: tuple[str, ...]
+    handles: tuple[str, ...] = ()
+
+
+class Sink(Setting):
+    """Where a channel's messages go. `kind` is recorder or webhook; `secret` is a reference, never the value."""
+
+    kind: str
+    url: str = ""
+    secret: str = ""
+
+
+class Content(Setting):
+    """The templates of one message in one language, per part (subject, text); `late` replaces `text` when late."""
+
+    parts: dict[str, str]
+    late: dict[str, str] = {}
+
+
+class Campaign(Setting):
+    """One trigger and what it says. Durations are microseconds.
+
+    `reentry` None means once for life, 0 each time, else the least time between entries.
+    `content` is channel → language → templates; `control` is in ten-thousandths.
+    """
+
+    name: str
+    trigger: str
+    klass: str
+    category: str
+    channels: tuple[str, ...]
+    after: tuple[int, ...]
+    expires: int
+    reentry: int | None
+    content: dict[str, dict[str, Content]]
+    control: int = 0
+    to: tuple[str, ...] = ()
+    live: bool = True
+    counts_to_cap: bool = True
+    obeys_cap: bool = True
+
+
+class Cap(Setting):
+    """At most `count` sends in `window` microseconds on `channel` ("*" for all together)."""
+
+    channel: str
+    count: int
+    window: int
+
+
+class Cuts(Setting):
+    """RFM cut points in use until an event publishes others (see `CutsPublished`)."""
+
+    version: str
+    recency: tuple[int, int, int, int]
+    frequency: tuple[int, int, int, int]
+    monetary: tuple[int, int, int, int]
+
+
+class Policy(Setting):
+    """A tenant's rules across campaigns."""
+
+    caps: tuple[Cap, ...]
+    care_hold: int
+    languages: tuple[str, ...]  # the first is the fallback
+    timezone: str
+    cuts: Cuts
+
+
+class Tenant(Setting):
+    """Everything configured for one tenant."""
+
+    name: str
+    keys: tuple[WriteKey, ...]
+    brands: tuple[Brand, ...]
+    campaigns: tuple[Campaign, ...]
+    policy: Policy
+    sinks: dict[str, Sink]  # by channel
+    version: str  # content hash
+
+
+class Workspace(Setting):
+    """All tenants, by name."""
+
+    tenants: dict[str, Tenant]
+    version: str

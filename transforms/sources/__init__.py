@@ -1,0 +1,1 @@
+"""Where records come from: the journal, files, and later Kafka and Pub/Sub, behind one small interface."""
