@@ -27,7 +27,7 @@ LINT = ["ruff==0.17.6", "mypy==2.4.1"]
 setup(
     name="rapport",
     version="0.1.0",
-    description="Listens to everything said and done around a brand and answers each person, one to one, within seconds.",
+    description="Listens to everything said and done around a brand and answers each person within seconds.",
     license="Apache-2.0",
     python_requires=">=3.11",
     packages=[

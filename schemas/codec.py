@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import msgspec
 
@@ -29,7 +29,9 @@ def _decoder(kind: Any) -> msgspec.msgpack.Decoder[Any]:
 
 def _payload(data: bytes) -> memoryview:
     if data[:1] != VERSION:
-        raise UnknownVersion(f"expected record version {VERSION[0]}, got {data[0] if data else 'no bytes'}; migrate first")
+        raise UnknownVersion(
+            f"expected record version {VERSION[0]}, got {data[0] if data else 'no bytes'}; migrate first"
+        )
     return memoryview(data)[1:]
 
 
@@ -43,7 +45,7 @@ def unpack(data: bytes, kind: type[T]) -> T:
 
     Raises UnknownVersion or msgspec.DecodeError (also for records of another shape).
     """
-    decoded: T = _decoder(kind).decode(_payload(data))
+    decoded: T = _decoder(cast(Any, kind)).decode(_payload(data))
     return decoded
 
 

@@ -26,7 +26,7 @@ class Record(Struct, frozen=True, array_like=True, gc=False):
 # --- what the door journals -------------------------------------------------------------------------------------------
 
 
-class Entry(Record):
+class Entry(Record, frozen=True):
     """One accepted record as the journal keeps it: the caller's bytes and what the door knows about the caller.
 
     `kind` is a Segment call (`track identify page screen alias group`), `mention`, `receipt`, `derived` (the job's own
@@ -44,7 +44,7 @@ class Entry(Record):
     origin: tuple[str, int] | None = None
 
 
-class Block(Record):
+class Block(Record, frozen=True):
     """Entries that one group commit of the door stamped together; sequence numbers run on from `first`."""
 
     received_at: int
@@ -60,7 +60,7 @@ CLAIMED = "browser"
 OWN = "own"
 
 
-class Ids(Record):
+class Ids(Record, frozen=True):
     """The identifiers that a record carries, normalised; an empty string where there is none."""
 
     customer: str = ""
@@ -70,7 +70,7 @@ class Ids(Record):
     cookie: str = ""
 
 
-class Traits(Record):
+class Traits(Record, frozen=True):
     """What a record says about its person. `verified` means: a server vouches for the identifiers."""
 
     first_name: str = ""
@@ -82,7 +82,7 @@ class Traits(Record):
     company: str = ""
 
 
-class Consent(Record):
+class Consent(Record, frozen=True):
     """Permission given or taken back. An event that is not `valid` counts as taken back (fail closed)."""
 
     accept: bool
@@ -102,7 +102,7 @@ class Fact(Struct, frozen=True, array_like=True, gc=False, tag=True):
     kind: ClassVar[str] = ""
 
 
-class Item(Record):
+class Item(Record, frozen=True):
     """A product in a cart, order or view."""
 
     product: str
@@ -113,36 +113,36 @@ class Item(Record):
     quantity: int = 1
 
 
-class Identified(Fact):
+class Identified(Fact, frozen=True):
     kind = "identified"
 
 
-class Aliased(Fact):
+class Aliased(Fact, frozen=True):
     kind = "aliased"
     previous: str
 
 
-class SignedUp(Fact):
+class SignedUp(Fact, frozen=True):
     kind = "signup"
 
 
-class ConsentChanged(Fact):
+class ConsentChanged(Fact, frozen=True):
     kind = "consent"
 
 
-class Confirmed(Fact):
+class Confirmed(Fact, frozen=True):
     """The person confirmed the address (double opt-in)."""
 
     kind = "confirmed"
 
 
-class Unsubscribed(Fact):
+class Unsubscribed(Fact, frozen=True):
     kind = "unsubscribed"
     category: str = "marketing"
     everything: bool = False
 
 
-class Viewed(Fact):
+class Viewed(Fact, frozen=True):
     """A page, a screen or a product view; `item` only for the last."""
 
     kind = "viewed"
@@ -152,7 +152,7 @@ class Viewed(Fact):
     item: Item | None = None
 
 
-class CartUpdated(Fact):
+class CartUpdated(Fact, frozen=True):
     """`change` is add, remove, replace or empty."""
 
     kind = "cart_updated"
@@ -162,7 +162,7 @@ class CartUpdated(Fact):
     items: tuple[Item, ...] = ()
 
 
-class CheckoutStarted(Fact):
+class CheckoutStarted(Fact, frozen=True):
     kind = "checkout_started"
     checkout: str = ""
     value: int = 0
@@ -170,7 +170,7 @@ class CheckoutStarted(Fact):
     items: tuple[Item, ...] = ()
 
 
-class OrderPlaced(Fact):
+class OrderPlaced(Fact, frozen=True):
     kind = "order_placed"
     order: str
     value: int
@@ -178,7 +178,7 @@ class OrderPlaced(Fact):
     items: tuple[Item, ...] = ()
 
 
-class OrderChanged(Fact):
+class OrderChanged(Fact, frozen=True):
     """`change` is cancelled, refunded or delivered; `value` is what was taken back (0 = all of it)."""
 
     kind = "order_changed"
@@ -187,13 +187,13 @@ class OrderChanged(Fact):
     value: int = 0
 
 
-class CaseChanged(Fact):
+class CaseChanged(Fact, frozen=True):
     kind = "case_changed"
     case: str
     opened: bool
 
 
-class CutsPublished(Fact):
+class CutsPublished(Fact, frozen=True):
     """RFM cut points for one tenant: upper bounds of R in days (rising), lower bounds of F and M (rising), 4 each."""
 
     kind = "cuts_published"
@@ -203,14 +203,14 @@ class CutsPublished(Fact):
     monetary: tuple[int, int, int, int]
 
 
-class Custom(Fact):
+class Custom(Fact, frozen=True):
     """An event name outside the vocabulary; kept, usable in rules."""
 
     kind = "custom"
     name: str
 
 
-class Said(Fact):
+class Said(Fact, frozen=True):
     """A classified mention, given back by the listen lane."""
 
     kind = "said"
@@ -225,7 +225,7 @@ class Said(Fact):
     reply_to: str = ""
 
 
-class Receipt(Fact):
+class Receipt(Fact, frozen=True):
     """What became of a message. `state` is sent, refused, in_doubt, delivered, opened, clicked, bounced, complained."""
 
     kind = "receipt"
@@ -238,7 +238,7 @@ class Receipt(Fact):
     revision: int = 0
 
 
-class Handover(Fact):
+class Handover(Fact, frozen=True):
     """A person's sealed parts on their way to the address that they belong to from now on (a merge)."""
 
     kind = "handover"
@@ -267,7 +267,7 @@ AnyFact = (
 )
 
 
-class Event(Record):
+class Event(Record, frozen=True):
     """One thing that somebody said or did, typed and timed; `raw` keeps the bytes as they came.
 
     `sequence` and `partition` place it in the journal; `sub` orders what one record gives rise to.
@@ -294,7 +294,7 @@ class Event(Record):
         return self.received_at, self.partition, self.sequence, self.sub
 
 
-class Seen(Record):
+class Seen(Record, frozen=True):
     """Views of one product by a visitor nobody knew."""
 
     product: str
@@ -303,7 +303,7 @@ class Seen(Record):
     name: str = ""
 
 
-class Past(Record):
+class Past(Record, frozen=True):
     """What an anonymous visitor did before the visit got a name; bounded, kept 90 days."""
 
     first_seen: int
@@ -312,7 +312,7 @@ class Past(Record):
     cart_at: int = 0
 
 
-class Known(Record):
+class Known(Record, frozen=True):
     """An event and whose it is: `address` is the hash of its strongest identifier, the key of a row in engage.
 
     A record whose `link` is set only joins `address` to that stronger address; its event is not applied again.
@@ -332,7 +332,7 @@ class Known(Record):
         return event.received_at, event.partition, event.sequence, event.sub
 
 
-class Mention(Record):
+class Mention(Record, frozen=True):
     """One post, as it was said. `directed` is None where the source does not tell."""
 
     id: str
@@ -362,7 +362,7 @@ class Mention(Record):
 # --- what the job gives back to the door ------------------------------------------------------------------------------
 
 
-class Derived(Record):
+class Derived(Record, frozen=True):
     """A record of the job's own on its way back through the door; `id` repeats when the work is repeated.
 
     `address` is set when the person is already known (a forward or a handover), with the `hops` taken so far;
@@ -383,7 +383,7 @@ class Derived(Record):
 # --- what the job decides ---------------------------------------------------------------------------------------------
 
 
-class Message(Record, tag="messages"):
+class Message(Record, frozen=True, tag_field="table", tag="messages"):
     """A message intent: rendered, frozen, with its deterministic `key`. The sender decides when and whether it leaves.
 
     `to` is the address on `channel`. `suppression` lists the keys of all identifiers of the person, each looked up
@@ -411,7 +411,7 @@ class Message(Record, tag="messages"):
     caused_at: int = 0  # received_at of the triggering record: where the latency clock starts
 
 
-class Decision(Record, tag="decisions"):
+class Decision(Record, frozen=True, tag_field="table", tag="decisions"):
     """What became of one candidate, with exactly one reason code. Deferrals are interim (`final` false)."""
 
     id: str
@@ -430,7 +430,7 @@ class Decision(Record, tag="decisions"):
     not_checked: tuple[str, ...] = ()
 
 
-class SegmentChange(Record, tag="segments"):
+class SegmentChange(Record, frozen=True, tag_field="table", tag="segments"):
     """A person moved between RFM segments; `cause` is order, decay or recut."""
 
     id: str
@@ -446,7 +446,7 @@ class SegmentChange(Record, tag="segments"):
     monetary: int
 
 
-class EventRow(Record, tag="events"):
+class EventRow(Record, frozen=True, tag_field="table", tag="events"):
     """One line of the ledger: a record of the journal and its one final disposition.
 
     `disposition` is applied, filtered, failed or forwarded (interim); `reason` says why it was filtered or failed.
@@ -469,7 +469,7 @@ class EventRow(Record, tag="events"):
     properties: bytes = b""
 
 
-class MentionRow(Record, tag="mentions"):
+class MentionRow(Record, frozen=True, tag_field="table", tag="mentions"):
     """A mention with its one final disposition (the listen lane owns mentions)."""
 
     id: str
@@ -490,7 +490,7 @@ class MentionRow(Record, tag="mentions"):
     reason: str
 
 
-class Classification(Record, tag="classifications"):
+class Classification(Record, frozen=True, tag_field="table", tag="classifications"):
     """What a model says about a mention, one row a brand; `model` is name@sha256 prefix."""
 
     id: str
@@ -506,7 +506,7 @@ class Classification(Record, tag="classifications"):
     received_at: int
 
 
-class ReceiptRow(Record, tag="receipts"):
+class ReceiptRow(Record, frozen=True, tag_field="table", tag="receipts"):
     """One receipt as the sender or a channel reported it."""
 
     id: str
@@ -521,7 +521,7 @@ class ReceiptRow(Record, tag="receipts"):
     received_at: int
 
 
-class Failure(Record, tag="failures"):
+class Failure(Record, frozen=True, tag_field="table", tag="failures"):
     """A record that a stage refused: which stage, why, the bytes as they came, and its place in the journal."""
 
     id: str

@@ -9,7 +9,7 @@ class Setting(Struct, frozen=True, gc=False):
     """The common form of all settings."""
 
 
-class WriteKey(Setting):
+class WriteKey(Setting, frozen=True):
     """Who may post: `trust` is server or browser."""
 
     name: str
@@ -17,7 +17,7 @@ class WriteKey(Setting):
     trust: str
 
 
-class Brand(Setting):
+class Brand(Setting, frozen=True):
     """A name that people use when they talk about the tenant. `handles` are its own accounts, network:name."""
 
     name: str
@@ -25,7 +25,7 @@ class Brand(Setting):
     handles: tuple[str, ...] = ()
 
 
-class Sink(Setting):
+class Sink(Setting, frozen=True):
     """Where a channel's messages go. `kind` is recorder or webhook; `secret` is a reference, never the value."""
 
     kind: str
@@ -33,14 +33,14 @@ class Sink(Setting):
     secret: str = ""
 
 
-class Content(Setting):
+class Content(Setting, frozen=True):
     """The templates of one message in one language, per part (subject, text); `late` replaces `text` when late."""
 
     parts: dict[str, str]
     late: dict[str, str] = {}
 
 
-class Campaign(Setting):
+class Campaign(Setting, frozen=True):
     """One trigger and what it says. Durations are microseconds.
 
     `reentry` None means once for life, 0 each time, else the least time between entries.
@@ -63,7 +63,7 @@ class Campaign(Setting):
     obeys_cap: bool = True
 
 
-class Cap(Setting):
+class Cap(Setting, frozen=True):
     """At most `count` sends in `window` microseconds on `channel` ("*" for all together)."""
 
     channel: str
@@ -71,7 +71,7 @@ class Cap(Setting):
     window: int
 
 
-class Cuts(Setting):
+class Cuts(Setting, frozen=True):
     """RFM cut points in use until an event publishes others (see `CutsPublished`)."""
 
     version: str
@@ -80,7 +80,7 @@ class Cuts(Setting):
     monetary: tuple[int, int, int, int]
 
 
-class Policy(Setting):
+class Policy(Setting, frozen=True):
     """A tenant's rules across campaigns."""
 
     caps: tuple[Cap, ...]
@@ -90,7 +90,7 @@ class Policy(Setting):
     cuts: Cuts
 
 
-class Tenant(Setting):
+class Tenant(Setting, frozen=True):
     """Everything configured for one tenant."""
 
     name: str
@@ -102,7 +102,7 @@ class Tenant(Setting):
     version: str  # content hash
 
 
-class Workspace(Setting):
+class Workspace(Setting, frozen=True):
     """All tenants, by name."""
 
     tenants: dict[str, Tenant]

@@ -5,7 +5,7 @@ One element carries a few hundred to a few thousand records, so Beam's costs an 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from operator import attrgetter
 from typing import Any, ClassVar, Generic, Self, TypeVar
 
@@ -100,14 +100,14 @@ def emit(outputs: Outputs) -> Iterator[TaggedOutput]:
             yield TaggedOutput(tag, batch(items))
 
 
-class BatchCoder(Coder):  # type: ignore[misc]
+class BatchCoder(Coder):
     """Bytes of a batch: the version byte and its records (`schemas.codec`)."""
 
     def __init__(self, kind: type[Batch[Any]]) -> None:
         self.kind = kind
 
     @classmethod
-    def from_type_hint(cls, typehint: type[Batch[Any]], registry: Any) -> BatchCoder:
+    def from_type_hint(cls, typehint: type[Batch[Any]], registry: Any) -> BatchCoder:  # noqa: ARG003 (Beam's signature)
         return cls(typehint)
 
     def encode(self, batch: Batch[Any]) -> bytes:

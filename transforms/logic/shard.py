@@ -1,4 +1,4 @@
-"""What a keyed stage sees of its state, and what it gives back. The engines bring the state; the logic brings the rules."""
+"""What a keyed stage sees of its state, and what it gives back. Engines bring the state, logic brings the rules."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Shard(Protocol):
         """Take the armed wakes with a due time at or below `upto`, in order of (time, key)."""
 
     def first_seen(self, ids: Sequence[int], bodies: Sequence[int], now: int) -> list[int]:
-        """For each 64-bit id with its 16-bit body mark, in order: NEW, REPEATED or CONFLICT (same id, other body).
+        """For each 64-bit id with its 16-bit body mark, in order: NEW, REPEATED or CONFLICT (other body).
 
         Remembers new ones for seven days of journal time after `now` (microseconds).
         """
