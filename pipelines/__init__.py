@@ -1,0 +1,1 @@
+"""What runs: one file for each process that a person can start; wiring, no rules."""

@@ -27,5 +27,16 @@ def derived_id(*parts: str | bytes | int) -> str:
 
 
 def send_key(tenant: str, campaign: str, step: int, person: str, trigger: str, channel: str) -> str:
-    """The idempotency key of one send (semantics 3.1): without version, clock or attempt."""
-    return derived_id("send", tenant, campaign, step, person, trigger, channel)
+    """The idempotency key of one send (semantics 3.1): without version, clock or attempt.
+
+    It starts with the person's id (32 hex digits), so that a receipt that brings only the key finds its person.
+    """
+    return f"{person}-{derived_id('send', tenant, campaign, step, person, trigger, channel)}"
+
+
+def address_in(key: str) -> bytes:
+    """The address of the person that a send key belongs to. Raises ValueError for anything that is no send key."""
+    person, dash, rest = key.partition("-")
+    if len(person) != 32 or dash != "-" or len(rest) != 32:
+        raise ValueError(f"expected a send key of 32 hex digits, a dash and 32 hex digits, got {key[:80]!r}")
+    return bytes.fromhex(person)

@@ -1,0 +1,66 @@
+"""The one clock of door and sender: real time, or time that runs faster for the demo and for back-tests.
+
+A scaled clock keeps its place on disk, so that a second start goes on where the first one stood: while nothing runs,
+time stands still.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+
+def real_now() -> int:
+    """Microseconds since 1970, from the system clock."""
+    return time.time_ns() // 1000
+
+
+class _Anchor(msgspec.Struct, frozen=True):
+    """Journal time `journal` was reached at real time `real`; from there on it runs `speed` times as fast."""
+
+    journal: int
+    real: int
+    speed: float
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """Journal time in microseconds; `speed` 1 is real time."""
+
+    journal: int = 0
+    real: int = 0
+    speed: float = 1.0
+
+    def now(self) -> int:
+        """The present, in microseconds of journal time."""
+        return self.journal + int((real_now() - self.real) * self.speed)
+
+    def real_seconds(self, duration: int) -> float:
+        """How many real seconds a duration of journal time (microseconds) takes."""
+        return duration / self.speed / 1e6
+
+
+def open_clock(file: Path, *, speed: float = 1.0, start: int | None = None, resume_at: int = 0) -> Clock:
+    """The clock of a data folder; made by the first process that asks, read by the others.
+
+    `speed` and `start` (journal time in microseconds, default: now) only count for the one that makes it.
+    `resume_at` is the journal's last stamp: when it is given, a scaled clock is set to go on from there.
+    """
+    anchor = msgspec.json.decode(file.read_bytes(), type=_Anchor) if file.exists() else None
+    if anchor is None:
+        anchor = _Anchor(real_now() if start is None else start, real_now(), speed)
+        _save(file, anchor)
+    elif resume_at and anchor.speed != 1.0:
+        anchor = _Anchor(resume_at, real_now(), anchor.speed)
+        _save(file, anchor)
+    return Clock(anchor.journal, anchor.real, anchor.speed)
+
+
+def _save(file: Path, anchor: _Anchor) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    fresh = file.with_suffix(".new")
+    fresh.write_bytes(msgspec.json.encode(anchor))
+    fresh.replace(file)

@@ -1,0 +1,68 @@
+"""One frozen configuration, checked once at the start; the only place that reads options or the environment."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+
+SAMPLE = Path(__file__).parent / "demo" / "workspace"
+
+
+class ConfigError(ValueError):
+    """A setting that cannot work: says what was expected, what came and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """Where things are and how large they are cut. Every process of one installation gets the same one.
+
+    `shards` is fixed for a data folder; `state` is rows (embedded engine) or cells (Flink, Dataflow, tests).
+    `bundle` is how many records the engine aims to commit together; `idle` is how many real seconds it waits when
+    nothing comes. `sync` False trades power-loss safety for speed; kill -9 stays harmless.
+    """
+
+    data: Path
+    workspace: Path = SAMPLE
+    host: str = "127.0.0.1"
+    port: int = 8000
+    shards: int = 4
+    state: str = "rows"
+    bundle: int = 1000
+    idle: float = 0.002
+    sync: bool = True
+    speed: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.state not in ("rows", "cells"):
+            raise ConfigError(f"state: expected rows or cells, got {self.state!r}")
+        if not 1 <= self.shards <= 1024:
+            raise ConfigError(f"shards: expected 1 to 1024, got {self.shards}")
+        if not 0 < self.speed <= 10_000_000:
+            raise ConfigError(f"speed: expected more than 0 and at most 10000000, got {self.speed}")
+        if not self.workspace.is_dir():
+            raise ConfigError(f"workspace: expected a folder, {self.workspace} is none; see `rapport check --help`")
+
+    def folder(self, name: str) -> Path:
+        """The folder of one part: journal, door, person, listen, sender, tables, status."""
+        return self.data / name
+
+    @property
+    def clock_file(self) -> Path:
+        return self.data / "clock.json"
+
+    def secret(self) -> bytes:
+        """The key of all identifier hashes in this data folder (32 bytes); made on first use, never leaves it."""
+        file = self.data / "secret.key"
+        if not file.exists():
+            self.data.mkdir(parents=True, exist_ok=True)
+            fresh = file.with_suffix(f".{secrets.token_hex(4)}")
+            fresh.touch(mode=0o600)
+            fresh.write_bytes(secrets.token_bytes(32))
+            try:
+                file.hardlink_to(fresh)  # the first of several starters wins
+            except FileExistsError:
+                pass
+            finally:
+                fresh.unlink()
+        return file.read_bytes()
