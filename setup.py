@@ -56,8 +56,8 @@ setup(
         "train": TRAIN,
         "test": TEST,
         "lint": LINT,
-        "demo": COLLECTOR + NLP + ANALYST,
-        "all": COLLECTOR + NLP + ANALYST + TRAIN + TEST + LINT,
+        "demo": [*COLLECTOR, *NLP, *ANALYST, "setuptools>=80"],  # setuptools installs the console script
+        "all": [*COLLECTOR, *NLP, *ANALYST, *TRAIN, *TEST, *LINT, "setuptools>=80"],
     },
     entry_points={"console_scripts": ["rapport = pipelines.__main__:main"]},
 )

@@ -1,0 +1,59 @@
+# Rapport's workshop. `make` prints what there is.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+SECONDS ?=
+PLAIN ?=
+DATA ?= data/demo
+.DEFAULT_GOAL := help
+.PHONY: help setup demo clean-demo test test-slow chaos lint types format bench real check-tables lock clean
+
+help: ## print this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+$(BIN)/rapport: setup.py deploy/demo.lock.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "expected Python 3.11 or newer, got $$($(PYTHON) --version); set PYTHON=…"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r deploy/demo.lock.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(VENV)/.dev: $(BIN)/rapport deploy/dev.lock.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r deploy/dev.lock.txt
+	@touch $@
+
+setup: $(VENV)/.dev ## everything that developing needs, in .venv
+
+demo: $(BIN)/rapport ## the whole loop, live (SECONDS=20 PLAIN=1: ends by itself, plain text)
+	$(BIN)/python -m pipelines demo --data $(DATA) $(if $(SECONDS),--seconds $(SECONDS)) $(if $(PLAIN),--plain)
+
+clean-demo: ## forget what the demo remembers
+	rm -rf $(DATA)
+
+test: $(VENV)/.dev ## the fast tests
+	$(BIN)/python -m pytest -m "not slow and not chaos"
+
+test-slow: $(VENV)/.dev ## the slow tests: many seeds, real processes
+	$(BIN)/python -m pytest -m "slow" --timeout 1200
+
+chaos: $(VENV)/.dev ## 100 real kill -9 with work in flight; figures in build/chaos.json
+	$(BIN)/python -m pytest -m "chaos" --timeout 3000
+
+lint: $(VENV)/.dev ## style
+	$(BIN)/ruff check . && $(BIN)/ruff format --check .
+
+types: $(VENV)/.dev ## types, strict
+	$(BIN)/mypy
+
+format: $(VENV)/.dev ## let ruff mend what it can
+	$(BIN)/ruff check --fix . && $(BIN)/ruff format .
+
+bench: $(VENV)/.dev ## ratios and latencies; table printed, build/bench.json
+	$(BIN)/python tests/bench/main.py
+
+lock: $(VENV)/.dev ## resolve the dependencies anew into deploy/*.lock.txt (needs uv)
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --extra demo setup.py -o deploy/demo.lock.txt
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --extra all setup.py -o deploy/dev.lock.txt
+
+clean: ## remove everything that can be made again
+	rm -rf $(VENV) build *.egg-info
