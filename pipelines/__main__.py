@@ -1,0 +1,171 @@
+"""The command line: one command for each process, and `run --all` for a small shop."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from pipelines.config import SAMPLE, Config, ConfigError
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+_PLACE = [
+    click.option(
+        "--data",
+        type=click.Path(path_type=Path),
+        default=Path("data"),
+        show_default=True,
+        help="Where all state lives.",
+    ),
+    click.option(
+        "--workspace",
+        type=click.Path(path_type=Path),
+        default=SAMPLE,
+        help="Campaigns and policy. [default: the sample shop]",
+    ),
+]
+
+
+def place(command: Command) -> Command:
+    """The two options that every command has."""
+    for option in reversed(_PLACE):
+        command = option(command)
+    return command
+
+
+def stopper() -> Callable[[], bool]:
+    """True from the first SIGINT or SIGTERM on, so that loops end cleanly."""
+    told = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: told.set())
+    return told.is_set
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def cli() -> None:
+    """Rapport listens to what people say and do around a brand and answers each of them within seconds."""
+
+
+@cli.command()
+@place
+@click.option("--host", default="127.0.0.1", show_default=True)
+@click.option("--port", default=8000, show_default=True)
+@click.option("--speed", default=1.0, help="How many times faster than real time the journal's clock runs.")
+@click.option("--start", default="", help="ISO time at which a new journal's clock starts. [default: now]")
+@click.option(
+    "--play", "files", type=click.Path(exists=True, path_type=Path), multiple=True, help="JSON lines to read, too."
+)
+@click.option("--no-sync", is_flag=True, help="Do not wait for the disk: safe against kill -9, not against power loss.")
+def door(
+    data: Path, workspace: Path, host: str, port: int, speed: float, start: str, files: tuple[Path, ...], no_sync: bool
+) -> None:
+    """Accept records over HTTP and write the journal."""
+    from pipelines.door import serve
+
+    config = Config(data, workspace, host=host, port=port, speed=speed, sync=not no_sync)
+    serve(config, stopper())
+
+
+@cli.command()
+@place
+@click.option("--lane", type=click.Choice(["person", "listen"]), default="person", show_default=True)
+@click.option("--all", "everything", is_flag=True, help="All processes of a small shop under one roof.")
+@click.option("--port", default=8000, show_default=True, help="The door's port, with --all.")
+@click.option("--shards", default=4, show_default=True, help="Virtual shards; fixed for a data folder.")
+@click.option("--no-sync", is_flag=True, help="Do not wait for the disk: safe against kill -9, not against power loss.")
+def run(data: Path, workspace: Path, lane: str, everything: bool, port: int, shards: int, no_sync: bool) -> None:
+    """Run the job: one lane, or with --all door, lanes, sender and tables together."""
+    if everything:
+        from pipelines.together import run_all
+
+        sys.exit(run_all(data, workspace, port, stopper()))
+    from pipelines.run import run as run_lane
+
+    run_lane(Config(data, workspace, shards=shards, sync=not no_sync), lane, stopper())
+
+
+@cli.command()
+@place
+def send(data: Path, workspace: Path) -> None:
+    """Deliver what the job decided."""
+    from pipelines.sender import run as run_sender
+
+    run_sender(Config(data, workspace), stopper())
+
+
+@cli.command()
+@place
+def record(data: Path, workspace: Path) -> None:
+    """Write the analysts' tables."""
+    from pipelines.tables import run as run_tables
+
+    run_tables(Config(data, workspace), stopper())
+
+
+@cli.command()
+@place
+@click.option("--verify", is_flag=True, help="Recompute everything from the journal and compare with what left.")
+@click.option("--bundle", default=0, help="Records a bundle. [default: another than the live run's]")
+@click.option("--shards", default=7, show_default=True, help="Virtual shards; the result must not depend on it.")
+def replay(data: Path, workspace: Path, verify: bool, bundle: int, shards: int) -> None:
+    """Run the journal again, from its beginning, in a fresh process that only reads."""
+    from pipelines.replay import replay as run_replay
+
+    sys.exit(run_replay(Config(data, workspace, shards=shards, bundle=bundle or 333), verify=verify))
+
+
+@cli.command()
+@place
+@click.option("--only-workspace", is_flag=True, help="Check the files only, not the data.")
+def check(data: Path, workspace: Path, only_workspace: bool) -> None:
+    """Check the workspace's files, and that both ledgers of the data add up."""
+    from pipelines.check import check as run_check
+
+    sys.exit(run_check(Config(data, workspace), only_workspace=only_workspace))
+
+
+@cli.command()
+@place
+@click.option("--plain", is_flag=True, help="Lines of text instead of a live view.")
+def console(data: Path, workspace: Path, plain: bool) -> None:
+    """Watch a running installation."""
+    from pipelines.console import watch
+
+    watch(Config(data, workspace), stopper(), plain=plain)
+
+
+@cli.command()
+@place
+@click.option("--seconds", default=0.0, help="End by itself after so many seconds. [default: Ctrl-C ends]")
+@click.option("--plain", is_flag=True, help="Lines of text instead of a live view.")
+@click.option("--speed", default=300.0, show_default=True, help="How many times faster than real time.")
+@click.option("--rate", default=300, show_default=True, help="Events a second from the synthetic world.")
+def demo(data: Path, workspace: Path, seconds: float, plain: bool, speed: float, rate: int) -> None:
+    """A synthetic shop, the real job, and a live view; at the end everything is compared with what was planted."""
+    from pipelines.demo.demo import demo as run_demo
+
+    sys.exit(run_demo(Config(data, workspace, speed=speed), seconds=seconds, plain=plain, rate=rate))
+
+
+def main() -> None:
+    """The entry point: errors of configuration are one sentence, not a traceback."""
+    try:
+        cli(standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except click.Abort:
+        sys.exit(130)
+    except ConfigError as error:
+        click.echo(f"rapport: {error}", err=True)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()
