@@ -2,7 +2,7 @@
 
 It parses and validates, drops the broken, looks up the profile, keeps a cart a customer, welcomes on sign-up, reminds
 after 30 minutes without activity or purchase, checks permission, renders in one of four languages, writes JSON lines.
-No duplicates, no identity, no ledger, no disk: the yardstick below which a stream processor has no business to fall far.
+No duplicates, no identity, no ledger, no disk: the yardstick below which a stream processor should not fall far.
 """
 
 from __future__ import annotations
