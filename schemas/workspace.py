@@ -26,11 +26,15 @@ class Brand(Setting, frozen=True):
 
 
 class Sink(Setting, frozen=True):
-    """Where a channel's messages go. `kind` is recorder or webhook; `secret` is a reference, never the value."""
+    """Where a channel's messages go. `kind` is recorder or webhook; `secret` is a reference, never the value.
+
+    `allow_private` lets a webhook call hosts inside one's own network.
+    """
 
     kind: str
     url: str = ""
     secret: str = ""
+    allow_private: bool = False
 
 
 class Content(Setting, frozen=True):

@@ -16,9 +16,10 @@ class ChannelError(ValueError):
 
 
 class Channel(Protocol):
-    """One way out. `sink` says what the other side promises."""
+    """One way out. `sink` says what the other side promises, `place` where it is (no secrets)."""
 
     sink: Sink
+    place: str
 
     async def send(self, message: Message) -> Answer:
         """Make one attempt under the message's key. Never raises for what the other side does."""

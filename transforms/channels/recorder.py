@@ -28,6 +28,7 @@ class Recorder:
 
     def __init__(self, file: Path, now: Callable[[], int], *, sync: bool = True) -> None:
         file.parent.mkdir(parents=True, exist_ok=True)
+        self.place = str(file)
         self._now = now
         self._sync = sync
         self._marks: dict[bytes, int] = {}

@@ -79,7 +79,7 @@ class Webhook:
         now: Callable[[], float] = time.time,
     ) -> None:
         _check(url, allow_private)
-        self._url = url
+        self.place = url
         self._secret = secret
         self._now = now
         self._session = ClientSession(
@@ -96,7 +96,7 @@ class Webhook:
             return Answer(NEVER, "too_large")
         try:
             async with self._session.post(
-                self._url, data=body, headers=self._headers(message.key, body), allow_redirects=False
+                self.place, data=body, headers=self._headers(message.key, body), allow_redirects=False
             ) as response:
                 return judge(response.status, response.headers.get("Retry-After", ""), self._now())
         except PrivateAddress:
@@ -172,8 +172,7 @@ def _check(url: str, allow_private: bool) -> None:
     schemes = ("https", "http") if allow_private else ("https",)
     if parts.scheme not in schemes or not parts.hostname:
         raise ChannelError(f"url: expected {schemes[0]}://host/…, got scheme {parts.scheme!r}; change the sink's url")
-    literal = parts.hostname.replace(":", "").replace(".", "").isalnum() and _is_literal(parts.hostname)
-    if literal and not allow_private and not is_public(parts.hostname):
+    if _is_literal(parts.hostname) and not allow_private and not is_public(parts.hostname):
         raise ChannelError(f"url: expected a public address, got {parts.hostname}; allow private ones in the sink only")
 
 

@@ -7,7 +7,10 @@ from __future__ import annotations
 
 from collections import deque
 
+from schemas.records import SECOND
 from transforms.logic.delivery import Sink
+
+LONGEST_PAUSE = 60 * SECOND
 
 
 class Lane:
@@ -15,12 +18,14 @@ class Lane:
 
     def __init__(self, sink: Sink, speed: float = 1.0) -> None:
         self.sink = sink
+        self.speed = speed
         self.rate = sink.rate / speed / 1e6
         self.tokens = sink.burst
         self.filled_at = 0
         self.flying = 0
         self.paused_until = 0
         self.disabled = False
+        self.troubles = 0
         self.urgent: deque[str] = deque()
         self.rest: deque[str] = deque()
 
@@ -46,9 +51,22 @@ class Lane:
         """An attempt is over."""
         self.flying -= 1
 
-    def pause(self, until: int) -> None:
-        """Start nothing before `until`."""
-        self.paused_until = max(self.paused_until, until)
+    def throttle(self, now: int, wish: int | None) -> None:
+        """Spare the sink: for as long as it wishes, else for 1 s, doubling with each trouble up to a minute."""
+        self.troubles += 1
+        pause = min(SECOND << min(self.troubles - 1, 10), LONGEST_PAUSE) * self.speed if wish is None else wish
+        self.paused_until = max(self.paused_until, now + int(pause))
+
+    def relax(self) -> None:
+        """The sink took something: its troubles are over."""
+        self.troubles = 0
+
+    def drain(self) -> list[str]:
+        """Take everybody out of the queue, because the sink takes nothing any more."""
+        waiting = [*self.urgent, *self.rest]
+        self.urgent.clear()
+        self.rest.clear()
+        return waiting
 
     def _fill(self, now: int) -> None:
         passed = max(0, now - self.filled_at) if self.filled_at else 0

@@ -1,0 +1,148 @@
+"""The sender: one process that delivers what the job decided. Stop it, kill it, start it: nothing is lost or doubled."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from pipelines.clock import Clock, open_clock
+from pipelines.config import Config
+from pipelines.status import Status
+from pipelines.workspace import load
+from schemas import workspace
+from schemas.codec import unpack_many
+from schemas.records import Message
+from transforms.channels import Channel, ChannelError
+from transforms.channels.recorder import Recorder
+from transforms.channels.webhook import Secret, Webhook
+from transforms.deliver import Delivery, Way
+from transforms.stores.lease import Lease
+from transforms.stores.log import LogReader
+from transforms.stores.rows import RowStore
+from transforms.stores.sends import Sends
+from transforms.stores.suppression import SuppressionView
+
+GRAPH = "sender 1"
+FRAMES = 64
+
+log = logging.getLogger("rapport.sender")
+
+
+def run(config: Config, stop: Callable[[], bool] | None = None) -> None:
+    """Deliver until `stop` says so; the attempts in the air then end first."""
+    asyncio.run(_run(config, stop or (lambda: False)))
+
+
+async def _run(config: Config, stop: Callable[[], bool]) -> None:
+    clock = await _clock(config, stop)
+    if clock is None:
+        return
+    store = RowStore(config.folder("sender"), graph=GRAPH, sync=config.sync)
+    sends = Sends(store)
+    lease = Lease(config.folder("sender"), sends.counts.epoch)
+    channels = open_channels(load(config.workspace), config, clock)
+    intents = IntentsLog(config.folder("person"), sends.position)
+    delivery = Delivery(sends, channels, SuppressionView(config.folder("door")), clock, lease)
+    try:
+        await _loop(delivery, intents, config, stop)
+    finally:
+        for channel in {id(channel): channel for channel in channels.values()}.values():
+            await channel.close()
+        intents.close()
+        lease.close()
+        store.close()
+
+
+async def _clock(config: Config, stop: Callable[[], bool]) -> Clock | None:
+    """The clock of the data folder, once the door has made it."""
+    while not config.clock_file.exists():
+        if stop():
+            return None
+        await asyncio.sleep(0.05)
+    return open_clock(config.clock_file)
+
+
+async def _loop(delivery: Delivery, intents: IntentsLog, config: Config, stop: Callable[[], bool]) -> None:
+    status = Status(config.folder("status"), "sender")
+    while not stop():
+        try:
+            busy = delivery.turn(intents)
+        except OSError as error:
+            log.error("the sender's store cannot be written, nothing leaves: %s; free disk space", error)
+            await asyncio.sleep(1.0)
+            continue
+        await asyncio.sleep(0 if busy else config.idle)
+        status.tell(lambda: figures(delivery))
+    await delivery.finish(intents)
+    status.tell(lambda: figures(delivery), now=True)
+
+
+def figures(delivery: Delivery) -> dict[str, Any]:
+    """What people want to know: how much went where, what waits, what is wrong; latencies in milliseconds."""
+    counts = delivery.sends.counts
+    ordered = sorted(delivery.latencies)
+    return {
+        "at": delivery.clock.now(),
+        "epoch": counts.epoch,
+        "intents": counts.taken + counts.repeated,
+        "sent": counts.sent,
+        "refused": counts.refused,
+        "in_doubt": counts.in_doubt,
+        "repeated": counts.repeated,
+        "open": counts.open,
+        "latency_p50_ms": ordered[len(ordered) // 2] / 1000 if ordered else None,
+        "latency_p99_ms": ordered[len(ordered) * 99 // 100] / 1000 if ordered else None,
+        "disabled": [f"{tenant}/{channel}" for (tenant, channel), lane in delivery.lanes.items() if lane.disabled],
+        "alarms": delivery.alarms,
+    }
+
+
+def open_channels(tenants: workspace.Workspace, config: Config, clock: Clock) -> dict[Way, Channel]:
+    """Every way out of the workspace. Raises ChannelError naming the sink that cannot be opened."""
+    recorder = Recorder(config.data / "sent" / "recorder.jsonl", clock.now, sync=config.sync)
+    found: dict[Way, Channel] = {}
+    for name, tenant in tenants.tenants.items():
+        for channel, sink in tenant.sinks.items():
+            try:
+                found[name, channel] = recorder if sink.kind == "recorder" else _webhook(sink)
+            except ChannelError as error:
+                raise ChannelError(f"{name}/{channel}: {error}") from None
+    return found
+
+
+def _webhook(sink: workspace.Sink) -> Webhook:
+    if sink.kind != "webhook":
+        raise ChannelError(f"kind: expected recorder or webhook, got {sink.kind!r}")
+    return Webhook(sink.url, Secret.resolve(sink.secret), allow_private=sink.allow_private)
+
+
+class IntentsLog:
+    """The topic `intents` of the person lane's log, from a cursor on; the log may appear later."""
+
+    def __init__(self, folder: Path, position: bytes) -> None:
+        self._folder = folder
+        self._address = int.from_bytes(position)
+        self._reader: LogReader | None = None
+
+    def read(self) -> list[Message]:
+        """What has been committed since the last call."""
+        if self._reader is None and not (self._folder / "head").exists():
+            return []
+        self._reader = self._reader or LogReader(self._folder, self._address, {"intents"})
+        frames = self._reader.read(FRAMES)
+        if self._reader.gap:
+            log.error("the intents log starts after the sender's place in it: intents between are lost")
+        payloads = (frame.parts["intents"].payload for frame in frames if "intents" in frame.parts)
+        return [message for payload in payloads for message in unpack_many(payload, Message)]
+
+    def position(self) -> bytes:
+        """The place after what has been read."""
+        return (self._reader.address if self._reader else self._address).to_bytes(8)
+
+    def close(self) -> None:
+        """Close the log's files."""
+        if self._reader:
+            self._reader.close()

@@ -1,0 +1,292 @@
+"""Delivery: claims intents, looks a last time, makes attempts, and writes down what came of them.
+
+One turn is one commit: outcomes that have arrived, claims of new intents, and the marks of the attempts to begin. Only
+then do those attempts begin, each after its last look. So whatever a crash cuts short stands in the table.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Mapping, Sequence
+from heapq import heappop, heappush
+from typing import Protocol
+
+from msgspec.structs import replace
+
+from schemas.records import SECOND, Message
+from transforms.channels import Askable, Channel
+from transforms.logic.delivery import (
+    ACCEPTED,
+    AGAIN,
+    ATTEMPTING,
+    CONFLICT,
+    GONE,
+    NEVER,
+    Answer,
+    Send,
+    begin,
+    look,
+    recover,
+    settle,
+    stop,
+    withdraw,
+)
+from transforms.logic.lanes import Lane
+from transforms.stores import faults
+from transforms.stores.lease import Lease
+from transforms.stores.sends import Sends
+
+POINTS = ("sender.before_claim", "sender.after_claim", "sender.after_send", "sender.after_outcome")
+CLOSED = "closed"
+UNSURE = "unsure"
+SHORT_PAUSE = 60 * SECOND
+
+log = logging.getLogger("rapport.sender")
+
+Way = tuple[str, str]
+"""(tenant, channel): where a message leaves."""
+
+
+class Clock(Protocol):
+    """Journal time in microseconds, running `speed` times as fast as real time."""
+
+    @property
+    def speed(self) -> float: ...
+
+    def now(self) -> int: ...
+
+
+class Suppression(Protocol):
+    """The door's suppressions, read afresh at each call."""
+
+    def blocks(self, tenant: str, keys: Sequence[bytes], klass: str, category: str) -> bool: ...
+
+
+class Intents(Protocol):
+    """The job's intents from a cursor on; never waits."""
+
+    def read(self) -> list[Message]: ...
+
+    def position(self) -> bytes: ...
+
+
+class Delivery:
+    """The sender's work over its table, channels and clock; `turn` again and again, then `finish`."""
+
+    def __init__(
+        self, sends: Sends, channels: Mapping[Way, Channel], suppression: Suppression, clock: Clock, lease: Lease
+    ) -> None:
+        self.sends = sends
+        self.channels = channels
+        self.suppression = suppression
+        self.clock = clock
+        self.lease = lease
+        self.lanes = {way: Lane(channel.sink, clock.speed) for way, channel in channels.items()}
+        self.alarms: dict[str, int] = {}
+        self.latencies: deque[int] = deque(maxlen=1000)
+        self._agenda: list[tuple[int, str]] = []
+        self._landed: deque[tuple[str, Answer, int]] = deque()
+        self._going: list[str] = []
+        self._flying: set[asyncio.Task[None]] = set()
+        sends.take_epoch(lease.epoch)
+        self._take_up()
+
+    # --- one turn -----------------------------------------------------------------------------------------------------
+
+    def turn(self, intents: Intents) -> bool:
+        """Do what there is to do now, in one commit; False if there was nothing. Raises LeaseLost, OSError."""
+        now = self.clock.now()
+        landed = self._land()
+        for key, send in self.sends.admit(intents.read(), now):
+            self._route(key, send, now)
+        self._ring(now)
+        self._mark(now)
+        if not self.sends.dirty:
+            return False
+        if self._going:
+            faults.here("sender.before_claim")
+        self.lease.check()
+        self.sends.commit(now, intents.position())
+        if landed:
+            faults.here("sender.after_outcome")
+        self._launch()
+        return True
+
+    async def finish(self, intents: Intents) -> None:
+        """Let the attempts in the air end and write down what came of them; nothing new begins."""
+        if self._flying:
+            await asyncio.wait(self._flying)
+        now = self.clock.now()
+        self._land()
+        if self.sends.dirty:
+            self.lease.check()
+            self.sends.commit(now, intents.position())
+
+    # --- before an attempt --------------------------------------------------------------------------------------------
+
+    def _take_up(self) -> None:
+        """After a start: attempts that a crash cut short, and everything that waits."""
+        now = self.clock.now()
+        for way, lane in self.lanes.items():
+            lane.disabled = self.sends.marked(_off(way)) == self.channels[way].place.encode()
+        for key, send in self.sends.open():
+            message = _message(send)
+            if send.state == ATTEMPTING and (message.tenant, message.channel) in self.channels:
+                send = recover(send, self.channels[message.tenant, message.channel].sink, now)
+                self._keep(key, message, send)
+            else:
+                self._at(max(send.due, now), key)
+
+    def _route(self, key: str, send: Send, now: int) -> None:
+        """Queue a send whose time has come, or end it, or wait until its sink takes messages again."""
+        message = _message(send)
+        lane = self.lanes.get((message.tenant, message.channel))
+        if lane is None:
+            self.sends.end(key, message, stop(send, "UNREACHABLE", now))
+        elif reason := look(message, False, now):
+            self.sends.end(key, message, stop(send, reason, now))
+        elif lane.disabled:
+            self._at(message.expires_at, key)
+        elif lane.paused_until - now > SHORT_PAUSE:
+            self._at(min(lane.paused_until, message.expires_at or lane.paused_until), key)
+        else:
+            lane.offer(key, urgent=message.klass == "transactional")
+
+    def _ring(self, now: int) -> None:
+        while self._agenda and self._agenda[0][0] <= now:
+            key = heappop(self._agenda)[1]
+            send = self.sends.get(key)
+            if send is not None and not send.terminal:
+                self._route(key, send, now)
+
+    def _mark(self, now: int) -> None:
+        for lane in self.lanes.values():
+            for key in lane.take(now):
+                send = self.sends.get(key)
+                if send is None or send.terminal:
+                    lane.landed()
+                else:
+                    self.sends.put(key, replace(begin(send, now), epoch=self.lease.epoch))
+                    self._going.append(key)
+
+    def _launch(self) -> None:
+        if not self._going:
+            return
+        faults.here("sender.after_claim")
+        going, self._going = self._going, []
+        for key in going:
+            self.lease.check()
+            send = self.sends.get(key)
+            if send is not None:
+                self._start(key, send)
+
+    def _start(self, key: str, send: Send) -> None:
+        """The last look and, in the same breath, the attempt."""
+        message = _message(send)
+        refusal = self._look(message)
+        if refusal:
+            verdict = UNSURE if refusal == UNSURE else CLOSED
+            self._landed.append((key, Answer(verdict, refusal), self.clock.now()))
+            return
+        channel = self.channels[message.tenant, message.channel]
+        task = asyncio.get_running_loop().create_task(self._attempt(key, send, message, channel))
+        self._flying.add(task)
+        task.add_done_callback(self._flying.discard)
+
+    def _look(self, message: Message) -> str:
+        try:
+            blocked = self.suppression.blocks(message.tenant, message.suppression, message.klass, message.category)
+        except OSError as error:
+            self._alarm("suppression cannot be read, nothing leaves", error)
+            return UNSURE
+        return look(message, blocked, self.clock.now())
+
+    # --- the attempt and after ----------------------------------------------------------------------------------------
+
+    async def _attempt(self, key: str, send: Send, message: Message, channel: Channel) -> None:
+        answer = await _send(send, message, channel)
+        faults.here("sender.after_send")
+        self._landed.append((key, answer, self.clock.now()))
+
+    def _land(self) -> int:
+        """Settle the attempts that have ended; how many there were."""
+        count = len(self._landed)
+        for _ in range(count):
+            key, answer, at = self._landed.popleft()
+            send = self.sends.get(key)
+            if send is not None:
+                self._settle(key, send, answer, at)
+        return count
+
+    def _settle(self, key: str, send: Send, answer: Answer, now: int) -> None:
+        message = _message(send)
+        way = message.tenant, message.channel
+        lane = self.lanes[way]
+        lane.landed()
+        if answer.verdict == CLOSED:
+            self._keep(key, message, stop(withdraw(send), answer.code, now))
+            return
+        if answer.verdict == UNSURE:
+            self._keep(key, message, replace(withdraw(send), due=now + int(SECOND * self.clock.speed)))
+            return
+        answer = self._in_journal_time(answer)
+        self._heed(way, lane, answer, now)
+        self._keep(key, message, settle(send, answer, lane.sink, now))
+
+    def _heed(self, way: Way, lane: Lane, answer: Answer, now: int) -> None:
+        """What an answer means for everybody else's messages to the same sink."""
+        if answer.verdict == ACCEPTED:
+            lane.relax()
+        elif answer.verdict == CONFLICT:
+            self._alarm(f"{way}: the sink knows a key with another body; this is a bug, please report it", answer.code)
+        elif answer.verdict == GONE:
+            lane.disabled = True
+            self.sends.mark(_off(way), self.channels[way].place.encode())
+            for key in lane.drain():
+                self._at(now, key)
+            self._alarm(f"{way}: the endpoint is gone and now disabled; change its url in the workspace", answer.code)
+        elif answer.throttle:
+            lane.throttle(now, answer.retry_after)
+
+    def _keep(self, key: str, message: Message, send: Send) -> None:
+        if not send.terminal:
+            self.sends.put(key, send)
+            self._at(send.due, key)
+            return
+        self.sends.end(key, message, send)
+        if message.caused_at and send.state == "sent":
+            self.latencies.append(send.at - message.caused_at)
+
+    def _at(self, time: int, key: str) -> None:
+        if time:
+            heappush(self._agenda, (time, key))
+
+    def _in_journal_time(self, answer: Answer) -> Answer:
+        if answer.retry_after is None:
+            return answer
+        return replace(answer, retry_after=int(answer.retry_after * self.clock.speed))
+
+    def _alarm(self, what: str, detail: object) -> None:
+        self.alarms[what] = self.alarms.get(what, 0) + 1
+        log.error("%s (%s)", what, detail)
+
+
+async def _send(send: Send, message: Message, channel: Channel) -> Answer:
+    """One attempt; a sink that can be asked is asked first where an earlier attempt is in doubt."""
+    if send.doubt and isinstance(channel, Askable):
+        found = await channel.ask(message.key)
+        if found.verdict != NEVER:
+            return found if found.verdict == ACCEPTED else Answer(AGAIN, found.code, doubt=True)
+    return await channel.send(message)
+
+
+def _off(way: Way) -> bytes:
+    return f"off/{way[0]}/{way[1]}".encode()
+
+
+def _message(send: Send) -> Message:
+    if send.message is None:
+        raise ValueError(f"expected an open send with its message, got one that is {send.state}")
+    return send.message
