@@ -1,4 +1,4 @@
-"""The sender: one process that delivers what the job decided. Stop it, kill it, start it: nothing is lost or doubled."""
+"""The sender: one process that delivers what the job decided. Stop, kill, start it: nothing is lost or doubled."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+from transforms.stores.rows import RowStore
+from transforms.stores.suppression import SuppressionView
 
 from pipelines.clock import Clock, open_clock
 from pipelines.config import Config
@@ -21,9 +24,7 @@ from transforms.channels.webhook import Secret, Webhook
 from transforms.deliver import Delivery, Way
 from transforms.stores.lease import Lease
 from transforms.stores.log import LogReader
-from transforms.stores.rows import RowStore
 from transforms.stores.sends import Sends
-from transforms.stores.suppression import SuppressionView
 
 GRAPH = "sender 1"
 FRAMES = 64
