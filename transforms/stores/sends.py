@@ -16,8 +16,8 @@ from msgspec.structs import replace
 
 from schemas.codec import pack, pack_many, unpack
 from schemas.records import DAY, Derived, Message, Record
-from transforms.logic.delivery import IN_DOUBT, REFUSED, SENT, Send, claim, receipt, stop
-from transforms.stores.rows import Change
+from transforms.logic.delivery import Send, claim, receipt, stop
+from transforms.stores.transaction import Change
 
 KEEP = 7 * DAY
 HELD_MESSAGES = 20_000
@@ -124,14 +124,12 @@ class Sends:
 
     def take_epoch(self, epoch: int) -> None:
         """Stage the lease under which everything from now on is written."""
-        self.counts = replace(self.counts, epoch=epoch)
-        self._staged[COUNTS_ROW] = pack(self.counts)
+        self._set_counts(epoch=epoch)
 
     def commit(self, now: int, position: bytes) -> None:
         """Make all that is staged durable, with the place in the intents log. An OSError leaves it staged."""
         stamp = max(now, self._rows.stamp)
         self._forget(stamp)
-        self._staged[COUNTS_ROW] = pack(self.counts)
         parts = {"receipts": (pack_many(self._receipts), len(self._receipts))} if self._receipts else {}
         self._rows.commit(Change(stamp=stamp, position=position, rows=self._staged, wakes=self._wakes, parts=parts))
         self.position = position
@@ -142,10 +140,9 @@ class Sends:
         claimed = claim(old, message, now)
         holder = self._get(_life(message)) if message.life else None
         if claimed is None or (old is None and holder == message.key.encode()):
-            self.counts = replace(self.counts, repeated=self.counts.repeated + 1)
-            self._staged[COUNTS_ROW] = b""
+            self._count("repeated")
             return None
-        self.counts = replace(self.counts, taken=self.counts.taken + 1)
+        self._count("taken")
         claimed = replace(claimed, slot=self._free.pop() if self._free else self._grow(), epoch=self.counts.epoch)
         if holder is not None:
             self.end(message.key, message, stop(claimed, "DUPLICATE", now))
@@ -170,16 +167,20 @@ class Sends:
         self._staged[_slot(number)] = key.encode() if key else None
 
     def _grow(self) -> int:
-        self.counts = replace(self.counts, high=self.counts.high + 1)
+        self._set_counts(high=self.counts.high + 1)
         return self.counts.high - 1
 
     def _unused(self) -> list[int]:
         keys = self._rows.get_many([_slot(number) for number in range(self.counts.high)])
         return [number for number, key in zip(count(), keys, strict=False) if key is None]
 
-    def _count(self, state: str) -> None:
-        name = {SENT: "sent", REFUSED: "refused", IN_DOUBT: "in_doubt"}[state]
-        self.counts = replace(self.counts, **{name: getattr(self.counts, name) + 1})
+    def _count(self, name: str) -> None:
+        """One more `taken` or `repeated`, or one more that ended in a state (the names are those of the states)."""
+        self._set_counts(**{name: getattr(self.counts, name) + 1})
+
+    def _set_counts(self, **changed: int) -> None:
+        self.counts = replace(self.counts, **changed)
+        self._staged[COUNTS_ROW] = pack(self.counts)
 
     def _forget(self, now: int) -> None:
         """Delete sends that ended a week ago; a wake of a key that was claimed again since then is stale."""
