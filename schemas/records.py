@@ -131,9 +131,10 @@ class ConsentChanged(Fact, frozen=True):
 
 
 class Confirmed(Fact, frozen=True):
-    """The person confirmed the address (double opt-in)."""
+    """The person confirmed the address (double opt-in). `token` is the one that we sent, if a browser says so."""
 
     kind = "confirmed"
+    token: str = ""
 
 
 class Unsubscribed(Fact, frozen=True):
@@ -378,6 +379,7 @@ class Derived(Record, frozen=True):
     address: bytes = b""
     hops: int = 0
     original: Event | None = None
+    past: Past | None = None  # what came with the original
 
 
 # --- what the job decides ---------------------------------------------------------------------------------------------
