@@ -1,0 +1,365 @@
+"""The one log format: frames of several topics, appended by one writer, read by anybody at a cursor of their own.
+
+A commit is one write and one `fdatasync`; then its end is published, and readers never pass the published end. A torn
+tail is cut when the writer starts. Numbers are dense within a topic, addresses rise over all segments, stamps never
+fall. Whole segments go when nobody needs them.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+from collections.abc import Collection, Iterator, Mapping
+from itertools import pairwise
+from pathlib import Path
+
+from transforms.stores import faults
+from transforms.stores.frames import (
+    HEADER,
+    Frame,
+    Outline,
+    Part,
+    SegmentHead,
+    directory_length,
+    pack_frame,
+    pack_segment_head,
+    read_outline,
+    read_segment_head,
+)
+from transforms.stores.segments import (
+    Head,
+    Lock,
+    LogBusy,
+    LogCorrupt,
+    segment_file,
+    segment_starts,
+    sync_folder,
+)
+
+__all__ = ["POINTS", "Frame", "LogBusy", "LogCorrupt", "LogReader", "LogWriter", "Part"]
+
+POINTS = (
+    "log.before_write",
+    "log.after_create",
+    "log.after_write",
+    "log.after_sync",
+    "log.after_publish",
+    "log.before_drop",
+    "log.after_drop",
+)
+"""Where a crash test may kill the writer."""
+
+WINDOW = 1 << 16
+READ_BYTES = 8 << 20
+
+
+def outlines(data: mmap.mmap, start: int, address: int) -> Iterator[Outline]:
+    """The frames from `address` on in the mapped segment that begins at `start`, up to the first that is not whole."""
+    while True:
+        offset = address - start
+        length = directory_length(data[offset : offset + HEADER])
+        outline = read_outline(data[offset : offset + length], address) if length else None
+        if outline is None or outline.end - start > len(data):
+            return
+        yield outline
+        address = outline.end
+
+
+class LogWriter:
+    """Appends frames to a log. There is one writer; LogBusy is raised for a second.
+
+    `stamp` is that of the last frame (0 if none), `numbers` the next number of each topic, `end` the address behind
+    the last committed frame.
+    """
+
+    def __init__(self, folder: Path, *, segment_bytes: int = 64 << 20, sync: bool = True) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._folder, self._segment_bytes, self._sync = folder, segment_bytes, sync
+        self._lock = Lock(folder)
+        self._head = Head(folder, write=True)
+        self.stamp, self.end = 0, 0
+        self.numbers: dict[str, int] = {}
+        self.starts = segment_starts(folder)
+        self._file = -1
+        self._torn = False  # bytes of a failed write may still stand behind the end
+        self._pending: list[bytes] = []
+        self._pending_end = 0
+        self._fresh: int | None = None  # start of a segment that the next write creates
+        self._before: tuple[int, dict[str, int]] = (0, {})  # stamp and numbers of what is committed
+        self._resume()
+
+    def append(self, stamp: int, parts: Mapping[str, tuple[bytes, int]]) -> Frame:
+        """Add a frame to the next commit: for each topic a payload and how many records it holds."""
+        if stamp < self.stamp:
+            raise ValueError(f"stamp: expected {self.stamp} or later, got {stamp}")
+        if not self._pending:
+            self._begin()
+        numbered = [(topic, Part(self.numbers.get(topic, 0), count, data)) for topic, (data, count) in parts.items()]
+        frame, pieces = pack_frame(self._pending_end, stamp, numbered)
+        self._pending += pieces
+        self._pending_end = frame.end
+        self.stamp = stamp
+        for topic, part in numbered:
+            self.numbers[topic] = part.first + part.count
+        return frame
+
+    def commit(self) -> None:
+        """Make everything appended durable and visible.
+
+        OSError (a full disk) leaves the log at its last committed frame; the same frames may be committed again later.
+        """
+        if not self._pending:
+            return
+        faults.here("log.before_write")
+        try:
+            self._write(b"".join(self._pending))
+        except OSError:
+            self._take_back()
+            raise
+        faults.here("log.after_sync")
+        self.end = self._pending_end
+        self._forget()
+        self._head.publish(self.end)
+        faults.here("log.after_publish")
+
+    def discard(self) -> None:
+        """Forget what was appended and not committed."""
+        if self._pending:
+            self.stamp, self.numbers = self._before
+            self._forget()
+
+    def drop_before(self, address: int) -> None:
+        """Remove whole segments that end at or before `address`; the newest one always stays."""
+        limit = min(address, self.end - 1)  # a segment without a committed frame is not yet the newest
+        gone = [start for start, following in pairwise(self.starts) if following <= limit]
+        for start in gone:
+            faults.here("log.before_drop")
+            segment_file(self._folder, start).unlink()
+            self.starts.remove(start)
+            faults.here("log.after_drop")
+
+    def close(self) -> None:
+        """Let another process write; what was not committed is gone."""
+        if self._file >= 0:
+            os.close(self._file)
+            self._file = -1
+        self._head.close()
+        self._lock.close()
+
+    def _begin(self) -> None:
+        """Plan where the next write goes: behind the last frame, or into a new segment."""
+        self._before = self.stamp, dict(self.numbers)
+        self._pending_end = self.end
+        filled = self.end - self.starts[-1] if self.starts else 0
+        if filled == 0 or filled >= self._segment_bytes:
+            head = pack_segment_head(self.end, self.stamp, self.numbers)
+            self._fresh = self.end
+            self._pending, self._pending_end = [head], self.end + len(head)
+
+    def _forget(self) -> None:
+        self._pending, self._fresh = [], None
+
+    def _write(self, data: bytes) -> None:
+        if self._fresh is not None:
+            self._create(self._fresh)
+        if self._torn:
+            os.ftruncate(self._file, self.end - self.starts[-1])
+            self._torn = False
+        offset = self.end - self.starts[-1]
+        self._torn = True
+        rest = memoryview(data)
+        while rest:
+            written = os.pwrite(self._file, rest, offset)
+            rest, offset = rest[written:], offset + written
+        faults.here("log.after_write")
+        if self._sync:
+            os.fdatasync(self._file)
+        self._torn = False
+
+    def _create(self, start: int) -> None:
+        """Open a new segment. From here on the old one never grows, so its length is its end for readers."""
+        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
+        file = os.open(segment_file(self._folder, start), flags, 0o644)
+        if self._file >= 0:
+            os.close(self._file)
+        self._file, self._fresh, self._torn = file, None, True
+        if not self.starts or self.starts[-1] != start:
+            self.starts.append(start)
+        if self._sync:
+            sync_folder(self._folder)
+        faults.here("log.after_create")
+
+    def _take_back(self) -> None:
+        """Cut what a failed write left; if even that fails, the next write cuts first."""
+        if self._torn:
+            try:
+                os.ftruncate(self._file, self.end - self.starts[-1])
+                self._torn = False
+            except OSError:
+                return
+
+    def _resume(self) -> None:
+        """Find the last whole frame, cut what stands behind it, and publish."""
+        while self.starts:
+            file = segment_file(self._folder, self.starts[-1])
+            head = _segment_head(file, self.starts[-1])
+            if head is not None:
+                self._file = os.open(file, os.O_RDWR | os.O_CLOEXEC)
+                self._scan(head)
+                break
+            self._check_uncommitted(self.starts[-1])
+            file.unlink()
+            self.end = self.starts.pop()
+        self._head.publish(self.end)
+
+    def _scan(self, head: SegmentHead) -> None:
+        self.stamp, self.numbers, self.end = head.stamp, dict(head.numbers), head.end
+        with mmap.mmap(self._file, 0, access=mmap.ACCESS_READ) as data:
+            size = len(data)
+            for outline in outlines(data, head.start, head.end):
+                if not _whole(data, head.start, outline):
+                    break
+                self.stamp, self.end = outline.stamp, outline.end
+                self.numbers.update((entry.topic, entry.first + entry.count) for entry in outline.entries)
+        self._check_uncommitted(self.end)
+        if size > self.end - head.start:
+            os.ftruncate(self._file, self.end - head.start)
+            os.fsync(self._file)
+
+    def _check_uncommitted(self, end: int) -> None:
+        """Only a tail that was never published may be cut; without syncs a power cut may take published frames too."""
+        if self._sync and end < self._head.end:
+            raise LogCorrupt(
+                f"expected whole frames up to {self._head.end} in {self._folder}, but they end at {end}; "
+                "restore the folder from a copy, or open it once with sync off to go on without what is damaged"
+            )
+
+
+def _whole(data: mmap.mmap, start: int, outline: Outline) -> bool:
+    return all(
+        entry.holds(data[entry.address - start : entry.address - start + entry.length]) for entry in outline.entries
+    )
+
+
+def _segment_head(file: Path, start: int) -> SegmentHead | None:
+    with file.open("rb") as opened:
+        head = read_segment_head(opened.read(WINDOW))
+    return head if head is not None and head.start == start else None
+
+
+class LogReader:
+    """Reads committed frames from an address on, in any process, at any time.
+
+    `address` is that of the next frame; keep it to go on later. `stamp` is the last one passed, also of frames that
+    hold nothing that was asked for. `gap` is True if the address asked for was already dropped: reading then starts at
+    the oldest frame there is.
+    """
+
+    def __init__(self, folder: Path, address: int = 0, topics: Collection[str] | None = None) -> None:
+        self._folder = folder
+        self._topics = None if topics is None else frozenset(topics)
+        self.address, self.stamp, self.gap = address, 0, False
+        self._head: Head | None = None
+        self._file = -1
+        self._start = self._until = 0
+        self._window, self._window_at = b"", 0
+
+    @property
+    def end(self) -> int:
+        """The published end of the log, 0 as long as there is none."""
+        if self._head is None:
+            try:
+                self._head = Head(self._folder)
+            except FileNotFoundError:
+                return 0
+        return self._head.end
+
+    def read(self, limit: int = 256) -> list[Frame]:
+        """Up to `limit` frames (and a few megabytes) with their asked topics; an empty list if nothing new is there.
+
+        Raises LogCorrupt if committed bytes are damaged.
+        """
+        self._until, left, frames = self.end, READ_BYTES, list[Frame]()
+        while self.address < self._until and len(frames) < limit and left > 0:
+            if not self._arrive():
+                continue
+            outline = self._outline()
+            parts = self._parts(outline)
+            if parts or self._topics is None:
+                frames.append(Frame(outline.address, outline.end, outline.stamp, parts))
+                left -= sum(len(part.payload) for part in parts.values())
+            self.address, self.stamp = outline.end, outline.stamp
+        return frames
+
+    def close(self) -> None:
+        if self._head is not None:
+            self._head.close()
+            self._head = None
+        self._leave()
+
+    def _arrive(self) -> bool:
+        """Be in the segment of `address`, at a frame; False if the address had to move first."""
+        if self._file < 0:
+            return self._enter()
+        if self.address - self._start < os.fstat(self._file).st_size:
+            return True
+        self._leave()
+        return self._enter()
+
+    def _enter(self) -> bool:
+        """Open the segment that holds `address`. At its start its head is stepped over."""
+        starts = segment_starts(self._folder)
+        start = max((start for start in starts if start <= self.address), default=None)
+        if start is None:
+            self.gap, self.address = True, starts[0]
+            return False
+        try:
+            self._file = os.open(segment_file(self._folder, start), os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return False  # dropped in this moment
+        self._start = start
+        head = read_segment_head(self._bytes(0, WINDOW))
+        if head is None:
+            raise LogCorrupt(f"expected a segment of the log in {segment_file(self._folder, start)}")
+        if self.address < head.end:
+            self.address, self.stamp = head.end, max(self.stamp, head.stamp)
+        return self._in_bounds()
+
+    def _in_bounds(self) -> bool:
+        if self.address - self._start < os.fstat(self._file).st_size:
+            return True
+        raise LogCorrupt(f"expected a frame at {self.address} in {self._folder}, but its segment is shorter")
+
+    def _leave(self) -> None:
+        if self._file >= 0:
+            os.close(self._file)
+            self._file = -1
+        self._window = b""
+
+    def _outline(self) -> Outline:
+        offset = self.address - self._start
+        length = directory_length(self._bytes(offset, HEADER))
+        outline = read_outline(self._bytes(offset, length), self.address) if length else None
+        if outline is None:
+            raise LogCorrupt(f"expected a frame at {self.address} in {self._folder}, got other bytes")
+        return outline
+
+    def _parts(self, outline: Outline) -> dict[str, Part]:
+        parts = {}
+        for entry in outline.entries:
+            if self._topics is None or entry.topic in self._topics:
+                payload = self._bytes(entry.address - self._start, entry.length)
+                if not entry.holds(payload):
+                    raise LogCorrupt(f"{entry.topic} of the frame at {outline.address} in {self._folder} is damaged")
+                parts[entry.topic] = Part(entry.first, entry.count, payload, entry.address)
+        return parts
+
+    def _bytes(self, offset: int, length: int) -> bytes:
+        """Bytes of the open segment; small neighbours come from one read."""
+        if length > WINDOW:
+            return os.pread(self._file, length, offset)
+        at = offset - self._window_at
+        if at < 0 or at + length > len(self._window):
+            published = self._until - self._start - offset  # what stands behind it may still change
+            self._window, self._window_at, at = os.pread(self._file, min(WINDOW, published), offset), offset, 0
+        return self._window[at : at + length]

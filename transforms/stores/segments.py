@@ -1,0 +1,133 @@
+"""The files of a log: segments named by the address of their first byte, and the published end."""
+
+from __future__ import annotations
+
+import fcntl
+import mmap
+import os
+from bisect import bisect_right
+from pathlib import Path
+
+SUFFIX = ".log"
+HEAD = "head"
+
+
+class LogBusy(RuntimeError):
+    """Another process writes this log."""
+
+
+class LogCorrupt(RuntimeError):
+    """Committed bytes are not what was written."""
+
+
+def segment_file(folder: Path, start: int) -> Path:
+    return folder / f"{start:020d}{SUFFIX}"
+
+
+def segment_starts(folder: Path) -> list[int]:
+    """Addresses at which the kept segments begin, rising; empty if there is no such folder."""
+    try:
+        names = [file.name for file in folder.iterdir()]
+    except FileNotFoundError:
+        return []
+    return sorted(int(name[: -len(SUFFIX)]) for name in names if name.endswith(SUFFIX))
+
+
+def sync_folder(folder: Path) -> None:
+    """Make new, renamed and removed names of a folder durable."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+class Lock:
+    """The right to write in a folder, held until `close` or the end of the process."""
+
+    def __init__(self, folder: Path) -> None:
+        self._descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            holder = os.pread(self._descriptor, 20, 0).decode() or "another process"
+            os.close(self._descriptor)
+            raise LogBusy(
+                f"expected to be the only writer of {folder}, but process {holder} is; stop it first"
+            ) from None
+        os.ftruncate(self._descriptor, 0)
+        os.pwrite(self._descriptor, str(os.getpid()).encode(), 0)
+
+    def close(self) -> None:
+        os.close(self._descriptor)
+
+
+class Head:
+    """The address up to which a log is committed: eight mapped bytes that every process can see without a call."""
+
+    def __init__(self, folder: Path, *, write: bool = False) -> None:
+        """Raises FileNotFoundError for a reader if no writer has been here."""
+        flags = os.O_RDWR | os.O_CREAT if write else os.O_RDONLY
+        descriptor = os.open(folder / HEAD, flags | os.O_CLOEXEC, 0o644)
+        try:
+            if os.fstat(descriptor).st_size < 8:
+                if not write:
+                    raise FileNotFoundError(folder / HEAD)
+                os.ftruncate(descriptor, 8)
+            self._map = mmap.mmap(descriptor, 8, access=mmap.ACCESS_WRITE if write else mmap.ACCESS_READ)
+        finally:
+            os.close(descriptor)
+        self._cell = memoryview(self._map).cast("Q")  # one aligned store or load: never half a number
+
+    @property
+    def end(self) -> int:
+        return self._cell[0]
+
+    def publish(self, end: int) -> None:
+        self._cell[0] = end
+
+    def close(self) -> None:
+        self._cell.release()
+        self._map.close()
+
+
+class Segments:
+    """Mapped views of a log's files, found by address. A view outlives the removal of its file."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.starts = segment_starts(folder)
+        self._views: dict[int, mmap.mmap] = {}
+
+    def add(self, start: int) -> None:
+        if not self.starts or start > self.starts[-1]:
+            self.starts.append(start)
+
+    def refresh(self) -> None:
+        """Look for files that came and went; views of those that went are let go."""
+        self.starts = segment_starts(self._folder)
+        kept = set(self.starts)
+        self._views = {start: view for start, view in self._views.items() if start in kept}
+
+    def view(self, start: int, upto: int) -> mmap.mmap:
+        """The bytes of the segment at `start`, at least `upto` of them.
+
+        Raises FileNotFoundError if it was dropped, LogCorrupt if it is shorter.
+        """
+        view = self._views.get(start)
+        if view is None or len(view) < upto:
+            with segment_file(self._folder, start).open("rb") as file:
+                view = self._views[start] = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        if len(view) < upto:
+            raise LogCorrupt(f"expected {upto} bytes in {segment_file(self._folder, start)}, got {len(view)}")
+        return view
+
+    def start_of(self, address: int) -> int:
+        """The start of the segment that holds `address`."""
+        number = bisect_right(self.starts, address) - 1
+        if number < 0:
+            raise LogCorrupt(f"expected address {address} in {self._folder}, but the log starts at {self.starts[:1]}")
+        return self.starts[number]
+
+    def close(self) -> None:
+        self._views.clear()  # the last reference unmaps
