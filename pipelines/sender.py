@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from transforms.stores.rows import RowStore
-from transforms.stores.suppression import SuppressionView
 
 from pipelines.clock import Clock, open_clock
 from pipelines.config import Config
@@ -25,6 +24,7 @@ from transforms.deliver import Delivery, Way
 from transforms.stores.lease import Lease
 from transforms.stores.log import LogReader
 from transforms.stores.sends import Sends
+from transforms.stores.suppression import SuppressionView
 
 GRAPH = "sender 1"
 FRAMES = 64
@@ -124,26 +124,22 @@ class IntentsLog:
     """The topic `intents` of the person lane's log, from a cursor on; the log may appear later."""
 
     def __init__(self, folder: Path, position: bytes) -> None:
-        self._folder = folder
-        self._address = int.from_bytes(position)
-        self._reader: LogReader | None = None
+        self._reader = LogReader(folder, int.from_bytes(position), {"intents"})
 
     def read(self) -> list[Message]:
         """What has been committed since the last call."""
-        if self._reader is None and not (self._folder / "head").exists():
-            return []
-        self._reader = self._reader or LogReader(self._folder, self._address, {"intents"})
-        frames = self._reader.read(FRAMES)
+        messages: list[Message] = []
+        for frame in self._reader.read(FRAMES):
+            messages += unpack_many(frame.parts["intents"].payload, Message)
         if self._reader.gap:
-            log.error("the intents log starts after the sender's place in it: intents between are lost")
-        payloads = (frame.parts["intents"].payload for frame in frames if "intents" in frame.parts)
-        return [message for payload in payloads for message in unpack_many(payload, Message)]
+            log.error("the intents log begins behind the sender's place in it; look for intents without receipts")
+            self._reader.gap = False
+        return messages
 
     def position(self) -> bytes:
         """The place after what has been read."""
-        return (self._reader.address if self._reader else self._address).to_bytes(8)
+        return self._reader.address.to_bytes(8)
 
     def close(self) -> None:
         """Close the log's files."""
-        if self._reader:
-            self._reader.close()
+        self._reader.close()

@@ -70,7 +70,7 @@ class TableWriter:
         return {
             "rows": {table: sum(file.rows for file in files) for table, files in tables.items()},
             "files": {table: len(files) for table, files in tables.items()},
-            "waiting": {tail.name: len(tail.rows) for tail in self._tails},
+            "waiting": sum(len(tail.rows) for tail in self._tails),
             "lost": {tail.name: tail.lost for tail in self._tails if tail.lost},
         }
 

@@ -61,7 +61,7 @@ class Clock(Protocol):
 class Suppression(Protocol):
     """The door's suppressions, read afresh at each call."""
 
-    def blocks(self, tenant: str, keys: Sequence[bytes], klass: str, category: str) -> bool: ...
+    def blocks(self, tenant: str, keys: Sequence[bytes], klass: str, category: str, channel: str) -> bool: ...
 
 
 class Intents(Protocol):
@@ -80,7 +80,7 @@ class Delivery:
     ) -> None:
         self.sends = sends
         self.channels = channels
-        self.suppression = suppression
+        self._blocks = suppression.blocks
         self.clock = clock
         self.lease = lease
         self.lanes = {way: Lane(channel.sink, clock.speed) for way, channel in channels.items()}
@@ -197,7 +197,9 @@ class Delivery:
 
     def _look(self, message: Message) -> str:
         try:
-            blocked = self.suppression.blocks(message.tenant, message.suppression, message.klass, message.category)
+            blocked = self._blocks(
+                message.tenant, message.suppression, message.klass, message.category, message.channel
+            )
         except OSError as error:
             self._alarm("suppression cannot be read, nothing leaves", error)
             return UNSURE

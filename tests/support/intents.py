@@ -67,7 +67,7 @@ class Allowed:
         self.broken = False
         self.looks = 0
 
-    def blocks(self, tenant: str, keys: Iterable[bytes], klass: str, category: str) -> bool:
+    def blocks(self, tenant: str, keys: Iterable[bytes], klass: str, category: str, channel: str) -> bool:
         self.looks += 1
         if self.broken:
             raise OSError("the door's store cannot be read")
