@@ -2,35 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
-from schemas.fields import Fields, Notes, duration, nearest, one_of, share, shown, truth, word
+from pipelines.templates import Writing
+from schemas.fields import Fields, Notes, duration, nearest, one_of, share, truth, word
 from schemas.records import HOUR
-from schemas.strict_yaml import Node, plain
+from schemas.strict_yaml import Node
 from schemas.triggers import MARKETING, PARTS, SEGMENTS, TRANSACTIONAL, TRIGGERS, Trigger
-from schemas.workspace import Campaign, Content
-
-LONGEST_TEMPLATE = 32_768
+from schemas.workspace import Campaign
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
-    """One template and where it stands."""
-
-    file: str
-    line: int
-    where: str
-    text: str
-
-
-@dataclass(slots=True)
 class Surroundings:
-    """What the other files of the workspace say, and the templates found so far."""
+    """What the other files of the workspace say."""
 
     languages: tuple[str, ...]
     channels: frozenset[str]
-    templates: list[Written]
 
 
 def read_campaign(name: str, node: Node | None, notes: Notes, around: Surroundings) -> Campaign | None:
@@ -51,7 +38,7 @@ def read_campaign(name: str, node: Node | None, notes: Notes, around: Surroundin
         after=_after(fields, kind, trigger),
         expires=_expires(fields, trigger),
         reentry=_reentry(fields, kind, trigger),
-        content=_content(fields, channels, around, late="late" in trigger.options),
+        content=Writing(kind, around.languages).content(fields, channels),
         control=fields.take("control", share, 0) if klass == MARKETING else 0,
         to=_to(fields, kind, trigger),
         live=fields.take("live", truth, True),
@@ -154,68 +141,3 @@ def _to(fields: Fields, kind: str, trigger: Trigger) -> tuple[str, ...]:
     if not to:
         fields.note(line, f"to: expected at least one segment, got none; choose of {', '.join(SEGMENTS)}")
     return to
-
-
-# --- what it says -----------------------------------------------------------------------------------------------------
-
-
-def _content(
-    fields: Fields, channels: tuple[str, ...], around: Surroundings, *, late: bool
-) -> dict[str, dict[str, Content]]:
-    """Channel → language → templates."""
-    content: dict[str, dict[str, Content]] = {}
-    for channel in channels:
-        block = fields.child(channel, channel)
-        if block is None:
-            fields.note(fields.line, f"expected {channel} with {' and '.join(PARTS[channel])}, got none; add it")
-            continue
-        parts = _parts(block, channel, PARTS[channel], around)
-        later: Mapping[str, dict[str, str]] = {}
-        if late and (variant := block.child("late", f"{channel} late")) is not None:
-            given = tuple(part for part in PARTS[channel] if part in variant)
-            later = _parts(variant, f"{channel} late", given, around)
-            variant.done()
-        block.done()
-        content[channel] = {
-            language: Content(found, later.get(language, {})) for language, found in parts.items() if found
-        }
-    return content
-
-
-def _parts(block: Fields, where: str, names: tuple[str, ...], around: Surroundings) -> dict[str, dict[str, str]]:
-    """Language → part → template. A plain text stands for all languages."""
-    parts: dict[str, dict[str, str]] = {language: {} for language in around.languages}
-    for name in names:
-        node = block.node(name)
-        if node is None:
-            block.note(block.line, f"expected {name} in {where}, got none; add it")
-            continue
-        for language, text in _by_language(node, f"{where} {name}", block, around.languages).items():
-            template = _template(text, f"{where} {name}", block)
-            parts[language][name] = template
-            around.templates.append(Written(block.notes.file, text.line, f"{where} {name} ({language})", template))
-    return parts
-
-
-def _by_language(node: Node, where: str, block: Fields, languages: tuple[str, ...]) -> dict[str, Node]:
-    if not isinstance(node.value, dict):
-        return dict.fromkeys(languages, node)
-    for language, text in node.value.items():
-        if language not in languages:
-            hint = nearest(language, languages)
-            known = ", ".join(languages)
-            block.note(text.line, f"{where}: expected a language of tenant.yaml ({known}), got {language}{hint}")
-    if languages and languages[0] not in node.value:
-        block.note(node.line, f"{where}: expected {languages[0]}, the language that others fall back to; add it")
-    return {language: text for language, text in node.value.items() if language in languages}
-
-
-def _template(node: Node, where: str, block: Fields) -> str:
-    text = plain(node)
-    if not isinstance(text, str) or not text.strip():
-        block.note(node.line, f"{where}: expected text, got {shown(node)}; put it in quotes")
-        return ""
-    if len(text) > LONGEST_TEMPLATE:
-        block.note(node.line, f"{where}: expected at most {LONGEST_TEMPLATE} characters, got {len(text)}; shorten it")
-        return ""
-    return text

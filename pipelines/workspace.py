@@ -22,12 +22,14 @@ import msgspec
 
 from pipelines import settings
 from pipelines.campaigns import Surroundings, read_campaign
-from pipelines.wording import check_templates
+from pipelines.lint import lint
 from schemas.fields import Fields, Notes, duration, nearest
 from schemas.records import HOUR
 from schemas.strict_yaml import MAX_BYTES, Node, Problem, parse
 from schemas.triggers import PARTS
 from schemas.workspace import Brand, Campaign, Policy, Sink, Tenant, Workspace, WriteKey
+
+__all__ = ["WorkspaceError", "lint", "load"]
 
 FILES = ("tenant.yaml", "keys.yaml", "brands.yaml", "channels.yaml")
 MAX_CAMPAIGNS = 500
@@ -89,12 +91,9 @@ class _Folder:
     def tenant(self) -> Tenant:
         """What the files say, with defaults where they are wrong."""
         self._look_around()
-        around = Surroundings((), frozenset(), [])
         name, policy = self._general()
         sinks = self._channels()
-        around.languages, around.channels = policy.languages, frozenset(sinks)
-        campaigns = tuple(self._campaigns(around))
-        self._problems += check_templates(around.templates)
+        campaigns = tuple(self._campaigns(Surroundings(policy.languages, frozenset(sinks))))
         tenant = Tenant(name, self._keys(), self._brands(), campaigns, policy, sinks, version="")
         return msgspec.structs.replace(tenant, version=_hash(tenant))
 
