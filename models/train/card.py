@@ -33,13 +33,13 @@ ever an instruction, and no reply is ever written from its output without an app
 | SemEval-2017 task 4A, posts of 2013 and 2016 (English) | training | research; texts are not redistributed |
 | SemEval-2017 task 4A, posts of 2014 | temperature | as above |
 | SemEval-2017 task 4A, posts of 2015 | held out | as above |
-| UMSAB, training part, 8 languages | training, one tenth for temperature | Apache-2.0 repository; Twitter's terms for texts |
+| UMSAB, training part, 8 languages | training, one tenth for temperature | Apache-2.0 repository; Twitter's terms |
 | UMSAB, validation part | held out | as above |
 | XED film lines, cs de es fr it nl pl pt | training at weight 0.3, one fifth held out | CC BY 4.0 (Helsinki-NLP) |
 
 {train} posts trained on, {dev} for temperature, {held} held out. {dropped} posts were left out of training because they
-repeat each other or share seven words in a row with a post of the other parts. No text is stored in the model or in this
-repository. XED has emotions, not sentiment: joy and trust count as positive; anger, disgust, fear and sadness as
+repeat each other or share seven words in a row with a post of the other parts. No text is stored in the model or in
+this repository. XED has emotions, not sentiment: joy and trust count as positive; anger, disgust, fear and sadness as
 negative; lines with neither as neutral; lines with both are left out.
 
 ## Scores on held-out posts
@@ -81,8 +81,8 @@ pip install 'rapport[train]'
 python -m models.train.sentiment --data FOLDER --out models/
 ```
 
-`FOLDER` is the data folder with `text/semeval2017-sentiment`, `text/umsab-sentiment` and `text/xed`. One core, about two
-minutes. Nothing is drawn by chance and sums run on one thread: on the same machine with the versions of
+`FOLDER` is the data folder with `text/semeval2017-sentiment`, `text/umsab-sentiment` and `text/xed`. One core, about
+half a minute. Nothing is drawn by chance and sums run on one thread: on the same machine with the versions of
 `deploy/dev.lock.txt` a second run gave the same sha256. Another processor may round differently in the last bit.
 """
 

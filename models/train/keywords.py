@@ -6,24 +6,17 @@ from collections.abc import Sequence
 
 from models.features import words
 
-GLAD = frozenset(
-    "good great love loved best thanks thank happy awesome amazing nice excited perfect :) :-) <3 "  # English
-    "gut super danke liebe schön toll "  # German
-    "bueno gracias feliz amor mejor excelente "  # Spanish
-    "bon merci bravo heureux génial "  # French
-    "bello grazie felice ottimo "  # Italian
-    "bom obrigado melhor lindo "  # Portuguese
-    "dobry świetny dziękuję kocham super fajny".split()  # Polish
-)
-SORE = frozenset(
-    "bad worst hate terrible awful sad sorry angry worse fail late cancelled lost never not :( :-( "
-    "schlecht traurig nicht hasse schlimm "
-    "malo peor triste odio nunca "
-    "mauvais triste pire jamais "
-    "brutto triste peggio mai "
-    "ruim triste pior nunca "
-    "zły smutny nienawidzę nigdy okropny".split()
-)
+_GLAD = """
+    good great love loved best thanks thank happy awesome amazing nice excited perfect :) :-) <3
+    gut super danke liebe schön toll    bueno gracias feliz amor mejor excelente    bon merci bravo heureux génial
+    bello grazie felice ottimo    bom obrigado melhor lindo    dobry świetny dziękuję kocham super fajny
+"""
+_SORE = """
+    bad worst hate terrible awful sad sorry angry worse fail late cancelled lost never not :( :-(
+    schlecht traurig nicht hasse schlimm    malo peor triste odio nunca    mauvais triste pire jamais
+    brutto triste peggio mai    ruim triste pior nunca    zły smutny nienawidzę nigdy okropny
+"""
+GLAD, SORE = frozenset(_GLAD.split()), frozenset(_SORE.split())
 
 
 def guess(texts: Sequence[str]) -> list[int]:
