@@ -53,7 +53,7 @@ WINDOW = 1 << 16
 READ_BYTES = 8 << 20
 
 
-def outlines(data: mmap.mmap, start: int, address: int) -> Iterator[Outline]:
+def outlines(data: mmap.mmap | bytes, start: int, address: int) -> Iterator[Outline]:
     """The frames from `address` on in the mapped segment that begins at `start`, up to the first that is not whole."""
     while True:
         offset = address - start
@@ -74,7 +74,7 @@ class LogWriter:
 
     def __init__(self, folder: Path, *, segment_bytes: int = 64 << 20, sync: bool = True) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self._folder, self._segment_bytes, self._sync = folder, segment_bytes, sync
+        self._folder, self.segment_bytes, self._sync = folder, segment_bytes, sync
         self._lock = Lock(folder)
         self._head = Head(folder, write=True)
         self.stamp, self.end = 0, 0
@@ -151,7 +151,7 @@ class LogWriter:
         self._before = self.stamp, dict(self.numbers)
         self._pending_end = self.end
         filled = self.end - self.starts[-1] if self.starts else 0
-        if filled == 0 or filled >= self._segment_bytes:
+        if filled == 0 or filled >= self.segment_bytes:
             head = pack_segment_head(self.end, self.stamp, self.numbers)
             self._fresh = self.end
             self._pending, self._pending_end = [head], self.end + len(head)

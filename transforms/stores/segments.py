@@ -5,8 +5,12 @@ from __future__ import annotations
 import fcntl
 import mmap
 import os
-from bisect import bisect_right
 from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from transforms.stores.packed import Numbers
 
 SUFFIX = ".log"
 HEAD = "head"
@@ -96,16 +100,13 @@ class Segments:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self.starts = segment_starts(folder)
         self._views: dict[int, mmap.mmap] = {}
-
-    def add(self, start: int) -> None:
-        if not self.starts or start > self.starts[-1]:
-            self.starts.append(start)
+        self.refresh()
 
     def refresh(self) -> None:
         """Look for files that came and went; views of those that went are let go."""
         self.starts = segment_starts(self._folder)
+        self.numbers = np.array(self.starts, np.uint64)
         kept = set(self.starts)
         self._views = {start: view for start, view in self._views.items() if start in kept}
 
@@ -122,12 +123,9 @@ class Segments:
             raise LogCorrupt(f"expected {upto} bytes in {segment_file(self._folder, start)}, got {len(view)}")
         return view
 
-    def start_of(self, address: int) -> int:
-        """The start of the segment that holds `address`."""
-        number = bisect_right(self.starts, address) - 1
-        if number < 0:
-            raise LogCorrupt(f"expected address {address} in {self._folder}, but the log starts at {self.starts[:1]}")
-        return self.starts[number]
+    def places_in(self, addresses: Numbers) -> NDArray[np.intp]:
+        """For each address the number (in `starts`) of the segment that holds it, -1 if that was dropped."""
+        return np.searchsorted(self.numbers, addresses, "right") - 1
 
     def close(self) -> None:
         self._views.clear()  # the last reference unmaps

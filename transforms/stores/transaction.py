@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import heapq
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from msgspec import Struct, field
@@ -84,8 +84,16 @@ class Store(ABC):
         """The body mark of each id that is remembered from the day `since` or later, else None."""
 
     @abstractmethod
+    def items(self) -> Iterator[tuple[bytes, bytes]]:
+        """All committed rows, in any order."""
+
+    @abstractmethod
     def next_wake(self) -> int | None:
         """The earliest committed due time of all lanes."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Free what is held; what is not committed is gone."""
 
     @abstractmethod
     def write(self, work: Work, stamp: int, position: bytes) -> None:
