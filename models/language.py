@@ -14,7 +14,7 @@ from transforms.logic.wording import visible
 
 LIMIT = 600
 LETTERS = 12
-CERTAIN = 0.5
+CERTAIN = 0.3
 UNKNOWN = "und"
 
 _SILENT = re.compile(r"(?:https?://|www\.)\S*|@[\w.\-]+|[#_\d]")
