@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -63,7 +64,7 @@ class Site:
         """Run a sender until every key has its receipt, then stop it cleanly."""
         process = self.start()
         try:
-            until(lambda: len(self.receipts()) >= len(self.keys))
+            until(lambda: len(self.receipts()) >= len(self.keys), process)
             (self.data / "stop").touch()
             assert process.wait(20) == 0
         finally:
@@ -83,12 +84,13 @@ class Site:
         return set(self.keys) - set(self.sink.accepted)
 
 
-def until(done: Callable[[], bool], seconds: float = 20.0) -> None:
-    """Wait for another process."""
+def until(done: Callable[[], bool], process: subprocess.Popen[bytes], seconds: float = 20.0) -> None:
+    """Wait for another process, as long as it lives."""
     end = time.monotonic() + seconds
     while not done():
+        assert process.poll() is None, "the process ended"
         assert time.monotonic() < end, "nothing came of it in time"
-        os.sched_yield()
+        select.select([], [], [], 0.01)
 
 
 @pytest.fixture
@@ -145,7 +147,7 @@ def test_a_second_sender_is_refused(tmp_path: Path, sink: Sink) -> None:
     site = Site(tmp_path, sink)
     site.decide(1)
     first = site.start()
-    until(lambda: len(site.receipts()) == 1)
+    until(lambda: len(site.receipts()) == 1, first)
     second = site.start()
     assert second.wait(20) not in (0, None)
     (tmp_path / "stop").touch()

@@ -141,11 +141,12 @@ class TableFolder:
                     path.unlink()
 
 
-def read_rows(folder: Path, table: str) -> pa.Table:
-    """All rows of a table that the manifest counts."""
+def read_rows(folder: Path, table: str, columns: Sequence[str] | None = None) -> pa.Table:
+    """All rows of a table that the manifest counts, or only some of its columns."""
+    names = SCHEMAS[table].names if columns is None else list(columns)
     files = [folder / file.name for file in read_manifest(folder).tables.get(table, [])]
-    parts = [pq.read_table(file, schema=SCHEMAS[table], partitioning=None) for file in files]
-    return pa.concat_tables(parts) if parts else SCHEMAS[table].empty_table()
+    parts = [pq.read_table(file, columns=names, schema=SCHEMAS[table], partitioning=None) for file in files]
+    return pa.concat_tables([SCHEMAS[table].empty_table().select(names), *parts])
 
 
 def _by_table(rows: Iterable[Record]) -> Iterator[tuple[str, list[Record]]]:

@@ -1,0 +1,87 @@
+"""`rapport check`: is the workspace sound, and do both ledgers of the data add up, to the last record?
+
+Works while everything runs (it says what is under way) and after a stop. A single count that is off is an error.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from msgspec import Struct
+from rich.console import Console
+from rich.table import Table
+
+from pipelines.census import census
+from pipelines.config import Config
+from pipelines.figures import statuses
+from pipelines.lint import lint
+from pipelines.workspace import WorkspaceError, load
+from transforms.logic.ledger import Line, lines, problems
+
+TRIES = 5
+
+
+class Report(Struct, frozen=True):
+    """The ledgers' lines, a sentence for each that is off, and what each process says of its memory."""
+
+    lines: list[Line]
+    problems: list[str]
+    memory: dict[str, Any]
+
+
+def check(config: Config, *, only_workspace: bool = False) -> int:
+    """Check and print; the exit status, 0 if everything is right."""
+    console = Console(file=sys.stdout, highlight=False)
+    try:
+        for advice in lint(load(config.workspace)):
+            console.print(f"advice: {advice}", markup=False)
+    except WorkspaceError as error:
+        console.print(str(error), markup=False)
+        return 1
+    if only_workspace or not config.data.exists():
+        console.print("workspace: no mistakes found")
+        return 0
+    report = check_data(config)
+    show(report, console)
+    return 1 if report.problems else 0
+
+
+def check_data(config: Config) -> Report:
+    """The ledgers of a data folder.
+
+    Counts of a running installation are taken one after another, so one that moved meanwhile may look off: what is
+    off is counted again before it is called so.
+    """
+    for _ in range(TRIES):
+        found = _counted(config)
+        if found is not None and not problems(found):
+            break
+    found = found or lines(census(config))
+    return Report(found, problems(found), memory(config))
+
+
+def _counted(config: Config) -> list[Line] | None:
+    try:
+        return lines(census(config))
+    except FileNotFoundError:
+        return None  # files were merged in this moment
+
+
+def memory(config: Config) -> dict[str, Any]:
+    """What the lanes say they keep to recognise a repeated record."""
+    told = statuses(config.folder("status"))
+    return {name: figures["memory"] for name, figures in told.items() if "memory" in figures}
+
+
+def show(report: Report, console: Console) -> None:
+    """Print the ledgers as a table, and what is wrong."""
+    table = Table("ledger", "expected", "found", "under way", "")
+    for line in report.lines:
+        mark = f"off by {line.off}" if line.off else "✓"
+        table.add_row(line.name, f"{line.expected:,}", f"{line.found:,}", f"{line.underway:,}", mark)
+    console.print(table)
+    for name, what in report.memory.items():
+        console.print(f"{name} remembers {what}", markup=False)
+    for problem in report.problems:
+        console.print(problem, markup=False)
