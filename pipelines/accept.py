@@ -1,0 +1,187 @@
+"""The door's desk: everything it does with what came in, whichever way it came. HTTP is in `receive.py`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pipelines.callers import Caller, Callers, Rates, UnknownKey
+from pipelines.clock import open_clock
+from pipelines.commit import Committer, Room
+from pipelines.config import Config, ConfigError
+from pipelines.pull import LOGS, Pull
+from pipelines.workspace import load
+from schemas.records import TRUSTED, Entry, Event
+from transforms.logic.intake import cut_line
+from transforms.logic.suppress import Change, changes
+from transforms.sources.files import Columns, FileReader
+from transforms.stores import faults
+from transforms.stores.journal import KEEP, Draft, Journal, Lane, suppressed_since
+from transforms.stores.suppression import Suppressions
+
+POINTS = ("door.before_commit", "door.after_commit")
+"""Where a crash test may kill the door."""
+
+LANES = ("person", "listen")
+_LINES = 1000
+_FOLLOW, _FULL, _TIDY = 0.1, 1.0, 1.0
+_BEHIND = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How fast a tenant may post (records a second, and at once), what may wait, how long the journal is kept."""
+
+    rate: float = 50_000.0
+    burst: float = 100_000.0
+    room: Room = field(default_factory=Room)
+    keep: int = KEEP
+
+
+@dataclass(frozen=True, slots=True)
+class Feed:
+    """A file to play through the door. `key` is a write key; by default the first server key of the only tenant."""
+
+    path: Path
+    key: str = ""
+    columns: Columns | None = None
+
+    @property
+    def name(self) -> str:
+        """What its cursor is called in the journal."""
+        return f"file:{self.path.resolve()}"
+
+
+class Desk:
+    """The journal, the suppressions and the committer of one data folder, opened; `feeds` are files to follow.
+
+    Raises LogBusy if another door writes this folder, WorkspaceError.
+    """
+
+    def __init__(self, config: Config, limits: Limits, feeds: Iterable[Feed] = ()) -> None:
+        self.config, self._feeds = config, tuple(feeds)
+        self._workspace = load(config.workspace)
+        self.callers = Callers(self._workspace.tenants.values(), Rates(limits.rate, limits.burst))
+        self._secret = config.secret()
+        self.journal = Journal(config.folder("journal"), sync=config.sync, keep=limits.keep)
+        self._clock = open_clock(config.clock_file, speed=config.speed, resume_at=self.journal.stamp)
+        self.suppressions = Suppressions(config.folder("door"), sync=config.sync)
+        self._catch_up()
+        self.committer = Committer(self._write, self._telling, limits.room)
+        cursors = self.journal.counts.cursors
+        self._lanes = [Lane(config.folder(name)) for name in LANES]
+        self.pulls = [Pull(name, config.folder(name), cursors.get(name, (0, 0))) for name in LOGS]
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[Callable[[], None]]:
+        """Commit, pull and follow files while the context lasts; what waits at its end is committed.
+
+        Gives a function that raises the error of whatever failed in the background.
+        """
+        committing = asyncio.create_task(self.committer.run())
+        others = [pull.run(self.committer) for pull in self.pulls]
+        others += [self.play(feed, follow=True) for feed in self._feeds]
+        tasks = [asyncio.create_task(work) for work in (*others, self._tidy())]
+        try:
+            yield lambda: _raise_failed((committing, *tasks))
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            self.committer.end()
+            await committing
+
+    async def play(self, feed: Feed, *, follow: bool = False, stop: Callable[[], bool] = lambda: False) -> None:
+        """Take a file's records to its end, or as it grows with `follow`, from where it was left last time."""
+        caller = self._caller(feed)
+        reader = FileReader(feed.path, self.journal.counts.cursors.get(feed.name, (0, 0)), columns=feed.columns)
+        try:
+            while not stop():
+                pieces = [cut_line(record) for record in reader.read(_LINES, follow=follow)]
+                if pieces:
+                    while not await self.committer.take(caller, pieces, {feed.name: reader.cursor}).durable():
+                        await asyncio.sleep(_FULL)
+                elif follow:
+                    await asyncio.sleep(_FOLLOW)
+                else:
+                    return
+        finally:
+            reader.close()
+
+    def figures(self) -> dict[str, Any]:
+        """How the desk is doing, for people."""
+        counts, journal = self.journal.counts, self.journal
+        return {
+            "records": counts.external,
+            "derived": counts.derived,
+            "journal_end": journal.end,
+            "stamp": journal.stamp,
+            "waiting": self.committer.records,
+            "lost": sum(pull.lost for pull in self.pulls),
+            "cursors": counts.cursors,
+            "error": str(self.committer.error or ""),
+        }
+
+    def close(self) -> None:
+        """Let another door open the folder."""
+        self.committer.close()
+        for pull in self.pulls:
+            pull.close()
+        for lane in self._lanes:
+            lane.close()
+        self.suppressions.close()
+        self.journal.close()
+
+    def _write(self, draft: Draft) -> None:
+        """Make a frame durable, and then what it says about suppression."""
+        faults.here("door.before_commit")
+        told = self.journal.write(draft, self._clock.now())
+        if draft.entries:
+            faults.here("door.after_commit")
+        if told or self.suppressions.owes:
+            self.suppressions.apply(told, self.journal.end, self.journal.stamp)
+
+    def _telling(self, entry: Entry, index: int) -> list[Change]:
+        """What an entry changes about who may be written to; one that cannot be read changes nothing."""
+        event = read_event(entry, index)
+        return [] if event is None else [*changes(event, self._secret)]
+
+    def _catch_up(self) -> None:
+        """Apply what the journal's tail says about suppression before anybody is served."""
+        for address, told in suppressed_since(self.config.folder("journal"), self.suppressions.address):
+            self.suppressions.apply(told, address, self.journal.stamp)
+
+    async def _tidy(self) -> None:
+        while True:
+            await asyncio.sleep(_TIDY)
+            with suppress(OSError):  # a full disk shows in the commits
+                await self.committer.aside(self._let_go)
+
+    def _let_go(self) -> None:
+        """Note how far suppression is applied, so that a start need not read far back, and drop what nobody needs."""
+        if self.journal.end - self.suppressions.address > _BEHIND:
+            self.suppressions.apply((), self.journal.end, self.journal.stamp)
+        self.journal.drop((self.suppressions.address, *(lane.address() for lane in self._lanes)))
+
+    def _caller(self, feed: Feed) -> Caller:
+        """Whose records a file holds. Raises ConfigError."""
+        keys = [key.key for tenant in self._workspace.tenants.values() for key in tenant.keys if key.trust == TRUSTED]
+        key = feed.key or (keys[0] if keys and len(self._workspace.tenants) == 1 else "")
+        try:
+            return self.callers.of_key(key)
+        except UnknownKey as error:
+            raise ConfigError(f"{feed.path}: {error}") from None
+
+
+def _raise_failed(tasks: Iterable[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        if task.done():
+            task.result()
+
+
+def read_event(entry: Entry, index: int) -> Event | None:
+    return None

@@ -1,0 +1,139 @@
+"""The door: accepts records over HTTP and from files, pulls what the job gives back, and writes the journal.
+
+    posts, files ──► cut into entries ──┐
+    feedback, receipts ──► pulled ──────┴──► one frame a group commit ──► journal ──► 200
+                                                  └──► who may not be written to
+
+One process a data folder. Stop it, kill it, start it again: what was answered with 200 is in the journal once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from typing import Any
+
+import uvicorn
+import uvloop
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import Route
+
+from pipelines.accept import Desk, Feed, Limits
+from pipelines.config import Config, ConfigError
+from pipelines.receive import Receiver
+from pipelines.status import Status
+
+LIMITS = Limits()
+_LOOK = 0.05
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)  # noqa: T201 (the one line that a person waits for)
+
+
+def serve(
+    config: Config,
+    stop: Callable[[], bool] | None = None,
+    *,
+    feeds: Iterable[Feed] = (),
+    limits: Limits = LIMITS,
+    ready: Callable[[str], None] = _say,
+) -> None:
+    """Serve until `stop` says so. `ready` is told one line with the URL; `feeds` are followed as they grow.
+
+    Raises LogBusy if another door serves this data folder, WorkspaceError, ConfigError.
+    """
+    uvloop.run(_serve(Desk(config, limits, feeds), stop or (lambda: False), ready))
+
+
+def play(config: Config, feeds: Iterable[Feed], stop: Callable[[], bool] | None = None) -> int:
+    """Play files to their end into the journal of a data folder that no door serves; gives how many records came.
+
+    A file that was played before goes on where it ended.
+    """
+    return uvloop.run(_play(Desk(config, LIMITS), tuple(feeds), stop or (lambda: False)))
+
+
+async def _serve(desk: Desk, stop: Callable[[], bool], ready: Callable[[str], None]) -> None:
+    try:
+        with _listen(desk.config) as listening:
+            async with desk.open() as check:
+                receiver = Receiver(desk.callers, desk.committer, _pages(desk))
+                server = uvicorn.Server(_http(receiver))
+                serving = asyncio.create_task(server.serve([listening]))
+                ready(f"door ready on http://{desk.config.host}:{listening.getsockname()[1]}")
+                await _watch(serving, lambda: check() or stop(), Report(desk, receiver))
+                server.should_exit = True
+                await serving
+    finally:
+        desk.close()
+
+
+async def _watch(serving: asyncio.Task[None], over: Callable[[], bool], report: Report) -> None:
+    """Write the figures once a second until it is over."""
+    while not serving.done() and not over():
+        report()
+        await asyncio.sleep(_LOOK)
+    report(now=True)
+
+
+async def _play(desk: Desk, feeds: Sequence[Feed], stop: Callable[[], bool]) -> int:
+    before = desk.journal.counts.external
+    try:
+        async with desk.open():
+            for feed in feeds:
+                await desk.play(feed, stop=stop)
+        return desk.journal.counts.external - before
+    finally:
+        desk.close()
+
+
+class Report:
+    """The door's figures, for people."""
+
+    def __init__(self, desk: Desk, receiver: Receiver) -> None:
+        self._status = Status(desk.config.folder("status"), "door")
+        self._desk, self._tally = desk, receiver.tally
+
+    def __call__(self, *, now: bool = False) -> None:
+        with suppress(OSError):  # a full disk: the journal comes first
+            self._status.tell(self._figures, now=now)
+
+    def _figures(self) -> dict[str, Any]:
+        return {"requests": self._tally.requests, "refused": dict(self._tally.refused), **self._desk.figures()}
+
+
+def _http(app: Receiver) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        http="httptools",
+        lifespan="off",
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        date_header=False,
+        timeout_graceful_shutdown=10,
+    )
+
+
+def _listen(config: Config) -> socket.socket:
+    """A bound socket. Raises ConfigError if the port is taken."""
+    try:
+        return socket.create_server((config.host, config.port), backlog=1024)
+    except OSError as error:
+        raise ConfigError(f"port: expected {config.host}:{config.port} to be free, got {error.strerror}") from None
+
+
+def _pages(desk: Desk) -> Starlette:
+    """What is not a record: how the door is."""
+
+    async def health(_: Request) -> JSONResponse:
+        error = desk.committer.error
+        content = {"status": "disk" if error else "ok", "journal_end": desk.journal.end}
+        return JSONResponse(content, 503 if error else 200)
+
+    return Starlette(routes=[Route("/health", health)])

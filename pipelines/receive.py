@@ -1,0 +1,159 @@
+"""The door's HTTP side: what SDKs post, cut into entries, answered once they are durable.
+
+The path decides what a body is, never its content type. An answer of 200 means that the record is in the journal and
+that whoever it says must not be written to, is not. Content is judged later: a 4xx only makes SDKs send it again.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from pipelines.callers import Callers, UnknownKey
+from pipelines.commit import Committer
+from schemas.records import TRUSTED
+from transforms.logic.intake import REQUEST_BYTES, TooLarge, cut
+
+_CALLS = ("track", "identify", "page", "alias", "group", "screen")
+PATHS = {
+    **{f"/v1/{call[0]}": call for call in _CALLS},
+    **{f"/v1/{call}": call for call in _CALLS},
+    **{f"/api/s/{call}": call for call in _CALLS},
+    "/v1/batch": "batch",
+    "/v1/b": "batch",
+    "/beacon/v1/batch": "batch",
+    "/v1/mentions": "mention",
+    "/v1/receipts": "receipt",
+}
+"""What each path takes."""
+
+Headers = list[tuple[bytes, bytes]]
+
+
+class Refused(Exception):
+    """A request that is not taken: HTTP status, a reason to count, a sentence, and when to come again (seconds)."""
+
+    def __init__(self, status: int, reason: str, sentence: str, after: float = 0.0) -> None:
+        super().__init__(sentence)
+        self.status, self.reason, self.after = status, reason, after
+
+
+@dataclass(slots=True)
+class Tally:
+    """What the door's HTTP side did since it started."""
+
+    requests: int = 0
+    records: int = 0
+    refused: Counter[str] = field(default_factory=Counter)
+
+
+class Receiver:
+    """An ASGI app: takes what is posted to PATHS; everything else goes to `pages`."""
+
+    def __init__(self, callers: Callers, committer: Committer, pages: ASGIApp) -> None:
+        self._callers, self._committer, self._pages = callers, committer, pages
+        self.tally = Tally()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        call = PATHS.get(scope["path"]) if scope["type"] == "http" else None
+        if call is None:
+            await self._pages(scope, receive, send)
+            return
+        self.tally.requests += 1
+        headers = dict(scope["headers"])
+        try:
+            if scope["method"] != "POST":
+                start, body = _preflight(scope["method"], headers)
+            else:
+                await self._take(call, scope["query_string"], headers, receive)
+                start, body = _TAKEN
+        except (Refused, UnknownKey, TooLarge) as error:
+            start, body = self._refuse(error)
+        if b"origin" in headers:
+            start = {**start, "headers": start["headers"] + _allowing(headers[b"origin"])}
+        await send(start)
+        await send(body)
+
+    async def _take(self, call: str, query: bytes, headers: dict[bytes, bytes], receive: Receive) -> None:
+        """Return once everything in the request is durable."""
+        caller = self._callers.of_request(headers, query)
+        body = await _read(receive, int(headers.get(b"content-length", b"0")))
+        found = cut(call, body)
+        if caller is None:
+            caller = self._callers.of_key(found.write_key)
+        if call == "receipt" and caller.trust != TRUSTED:
+            raise Refused(403, "browser_key", "expected a server key: receipts are not taken from browsers")
+        self._admit(caller.tenant, max(len(found.pieces), len(body) >> 10))
+        if not await self._committer.take(caller, found.pieces).durable():
+            raise Refused(503, "disk", "the journal cannot be written now; send it again", after=5)
+        self.tally.records += len(found.pieces)
+
+    def _admit(self, tenant: str, cost: int) -> None:
+        if self._committer.full:
+            raise Refused(503, "busy", "too much waits for the disk; send it again", after=1)
+        after = self._callers.rates.wait(tenant, cost)
+        if after:
+            raise Refused(429, "rate", "more records than this tenant may send at once; send it again", after)
+
+    def _refuse(self, error: Refused | UnknownKey | TooLarge) -> tuple[Message, Message]:
+        if isinstance(error, UnknownKey):
+            error = Refused(401, "unknown_key", str(error))
+        elif isinstance(error, TooLarge):
+            error = Refused(413, "too_large", str(error))
+        self.tally.refused[error.reason] += 1
+        after = [(b"retry-after", b"%d" % math.ceil(error.after))] if error.after else []
+        return _answer(error.status, {"success": False, "error": str(error)}, after)
+
+
+async def _read(receive: Receive, announced: int) -> bytes:
+    """The whole body. Raises TooLarge as soon as it is known to be."""
+    message = await receive()
+    body: bytes = message.get("body", b"")
+    if message.get("more_body"):
+        chunks, size = [body], len(body)
+        while message.get("more_body") and max(size, announced) <= REQUEST_BYTES:
+            message = await receive()
+            chunks.append(message.get("body", b""))
+            size += len(chunks[-1])
+        body = b"".join(chunks)
+    if message["type"] == "http.disconnect":
+        raise Refused(400, "gone", "the caller left before the body was complete")
+    if max(len(body), announced) > REQUEST_BYTES:
+        raise TooLarge(f"expected a body of at most {REQUEST_BYTES} bytes; send smaller batches")
+    return body
+
+
+def _answer(status: int, content: dict[str, Any] | None, more: Headers) -> tuple[Message, Message]:
+    body = msgspec.json.encode(content) if content is not None else b""
+    headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body)), *more]
+    start = {"type": "http.response.start", "status": status, "headers": headers}
+    return start, {"type": "http.response.body", "body": body}
+
+
+_TAKEN = _answer(200, {"success": True}, [])
+
+
+def _preflight(method: str, headers: dict[bytes, bytes]) -> tuple[Message, Message]:
+    """What a browser asks before it posts across origins."""
+    if method != "OPTIONS":
+        raise Refused(405, "method", f"expected POST, got {method[:20]}")
+    asked = headers.get(b"access-control-request-headers", b"content-type")
+    allowed = [
+        (b"access-control-allow-methods", b"POST, OPTIONS"),
+        (b"access-control-allow-headers", asked),
+        (b"access-control-max-age", b"86400"),
+    ]
+    return _answer(204, None, allowed)
+
+
+def _allowing(origin: bytes) -> Headers:
+    return [
+        (b"access-control-allow-origin", origin),
+        (b"access-control-allow-credentials", b"true"),
+        (b"vary", b"Origin"),
+    ]
