@@ -1,0 +1,89 @@
+"""Keyed stages: records go to the virtual shard of their key, and each shard runs the stage's rules on its own state.
+
+Keys in Beam's sense are shards, never people, so Beam's cost a key is paid once a batch. State has two forms over the
+same rules and with the same bytes a row: *rows* (the embedded engine) and *cells* (Flink, Dataflow, Beam's own test
+runners).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+from zlib import crc32
+
+from apache_beam import DoFn, ParDo, PTransform
+from apache_beam.pvalue import DoOutputsTuple, PCollection
+from apache_beam.typehints import KV
+
+from transforms.batches import (
+    TAGS,
+    Batch,
+    Events,
+    Failures,
+    Feedback,
+    Knowns,
+    Mentions,
+    Messages,
+    Rows,
+)
+from transforms.cells_state import CellsDoFn
+from transforms.logic.shard import Stage
+from transforms.rows_state import RowsDoFn
+
+KINDS: dict[str, type[Batch[Any]]] = dict(
+    zip(TAGS, (Events, Knowns, Mentions, Messages, Feedback, Rows, Failures), strict=True)
+)
+FORMS: dict[str, Callable[[Callable[[], Stage[Any]]], DoFn]] = {"rows": RowsDoFn, "cells": CellsDoFn}
+
+
+class Keyed(PTransform):
+    """Batches of one kind through a stage; gives tagged outputs `TAGS`.
+
+    `factory` makes the stage and must be picklable, `batch` is the class of the batches that come in, `shards` is
+    fixed for a deployment, `state` is rows or cells.
+    """
+
+    def __init__(self, factory: Callable[[], Stage[Any]], batch: type[Batch[Any]], shards: int, state: str) -> None:
+        super().__init__()
+        if state not in FORMS:
+            raise ValueError(f"state: expected one of {', '.join(FORMS)}, got {state!r}")
+        self.factory = factory
+        self.batch = batch
+        self.shards = shards
+        self.state = state
+
+    def expand(self, batches: PCollection) -> DoOutputsTuple:
+        split = ParDo(SplitDoFn(self.factory, self.batch, self.shards)).with_output_types(KV[int, self.batch])
+        keep = ParDo(FORMS[self.state](self.factory)).with_outputs(*TAGS)
+        outputs = batches | "split by shard" >> split | "keep state" >> keep
+        for tag, kind in KINDS.items():
+            outputs[tag].element_type = kind
+        return outputs
+
+
+def shard_of(key: bytes, shards: int) -> int:
+    """The virtual shard of a key: the same in every process and every version."""
+    return crc32(key) % shards
+
+
+class SplitDoFn(DoFn):
+    """Cuts a batch into one smaller batch for each shard that it touches, each in the batch's order."""
+
+    def __init__(self, factory: Callable[[], Stage[Any]], batch: type[Batch[Any]], shards: int) -> None:
+        self.factory = factory
+        self.batch = batch
+        self.shards = shards
+
+    def setup(self) -> None:
+        self._key = self.factory().key
+
+    def process(self, batch: Batch[Any]) -> Iterator[tuple[int, Batch[Any]]]:
+        key, shards, parts = self._key, self.shards, dict[int, list[Any]]()
+        for item in batch.items:
+            shard = crc32(key(item)) % shards
+            if shard in parts:
+                parts[shard].append(item)
+            else:
+                parts[shard] = [item]
+        for shard in sorted(parts):
+            yield shard, self.batch(parts[shard])

@@ -1,0 +1,103 @@
+"""Our firehose as a Beam `UnboundedSource`, for runners that have no reading of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from apache_beam.coders import Coder
+from apache_beam.io.unbounded_source import CheckpointMark, UnboundedReader, UnboundedSource
+from apache_beam.utils.timestamp import MAX_TIMESTAMP, MIN_TIMESTAMP, Timestamp
+
+from transforms.batches import BatchCoder, Pull
+
+if TYPE_CHECKING:
+    from transforms.sources.firehose import Reader, Source
+
+FORM = b"\x01"
+PULL = 1_000
+"""About how many records a pull holds."""
+
+
+class Place(CheckpointMark):
+    """A position of our reader. Nothing is acknowledged: sources keep records by their own retention."""
+
+    def __init__(self, position: bytes) -> None:
+        self.position = position
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Place) and self.position == other.position
+
+    def __hash__(self) -> int:
+        return hash(self.position)
+
+
+class PlaceCoder(Coder):
+    """Bytes of a place: a version byte and the position."""
+
+    def encode(self, place: Place) -> bytes:
+        return FORM + place.position
+
+    def decode(self, encoded: bytes) -> Place:
+        if encoded[:1] != FORM:
+            raise ValueError(f"expected a checkpoint of form {FORM[0]}, got {encoded[:1]!r}; migrate first")
+        return Place(encoded[1:])
+
+    def is_deterministic(self) -> bool:
+        return True
+
+
+class AsUnbounded(UnboundedSource):
+    """A `Source` for Beam: one element a pull."""
+
+    def __init__(self, source: Source) -> None:
+        self.source = source
+
+    def split(self, desired_num_splits: int, options: Any = None) -> Iterable[AsUnbounded]:  # noqa: ARG002
+        """One reader: the order of the log is the point of it."""
+        return [self]
+
+    def create_reader(self, options: Any, checkpoint_mark: CheckpointMark | None) -> AsReader:  # noqa: ARG002
+        position = checkpoint_mark.position if isinstance(checkpoint_mark, Place) else None
+        return AsReader(self.source.open(position))
+
+    def get_checkpoint_mark_coder(self) -> Coder:
+        return PlaceCoder()
+
+    def default_output_coder(self) -> Coder:
+        return BatchCoder(Pull)
+
+
+class AsReader(UnboundedReader):
+    """A `Reader` for Beam."""
+
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
+        self._pull: Pull | None = None
+
+    def start(self) -> bool:
+        return self.advance()
+
+    def advance(self) -> bool:
+        self._pull = self._reader.poll(PULL)
+        return self._pull is not None
+
+    def get_current(self) -> Pull:
+        if self._pull is None:
+            raise ValueError("expected a pull after start or advance said True, but there is none")
+        return self._pull
+
+    def get_current_timestamp(self) -> Timestamp:
+        return Timestamp(micros=self.get_current().items[0].received_at)
+
+    def get_watermark(self) -> Timestamp:
+        if self._pull is None and self._reader.done():
+            return MAX_TIMESTAMP
+        watermark = self._reader.watermark()
+        return Timestamp(micros=watermark) if watermark else MIN_TIMESTAMP
+
+    def get_checkpoint_mark(self) -> Place:
+        return Place(self._reader.position())
+
+    def close(self) -> None:
+        self._reader.close()
