@@ -1,0 +1,123 @@
+"""Words: templates with hard limits, in the person's language, frozen as the bytes that will leave.
+
+The language is Jinja2, cut down to what cannot run away: output, conditions, loops (two deep) over what the message is
+about, and a few filters. No calls, assignments, macros, ranges, products or powers, so work and memory are bounded by
+template size times data size; the output is cut off at 64 KB as an error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import lru_cache
+
+import msgspec
+from jinja2 import ChainableUndefined, Template, TemplateError, nodes
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+from schemas.workspace import Content
+
+MOST = 64 * 1024
+_DEEPEST = 2
+_LONGEST = 1000
+_FILTERS = (
+    *("capitalize", "count", "d", "default", "e", "escape", "first", "join", "last"),
+    *("length", "lower", "title", "trim", "truncate", "upper"),
+)
+_ALLOWED = (
+    nodes.Add,
+    nodes.And,
+    nodes.Compare,
+    nodes.Concat,
+    nodes.CondExpr,
+    nodes.Const,
+    nodes.Filter,
+    nodes.For,
+    nodes.Getattr,
+    nodes.Getitem,
+    nodes.If,
+    nodes.Keyword,
+    nodes.Name,
+    nodes.Neg,
+    nodes.Not,
+    nodes.Operand,
+    nodes.Or,
+    nodes.Output,
+    nodes.Sub,
+    nodes.Template,
+    nodes.TemplateData,
+    nodes.Test,
+)
+
+
+class RenderFailed(Exception):
+    """The words of a message cannot be made: a forbidden or broken template, a missing language, too much text."""
+
+
+def _environment(*, autoescape: bool) -> ImmutableSandboxedEnvironment:
+    made = ImmutableSandboxedEnvironment(autoescape=autoescape, undefined=ChainableUndefined, trim_blocks=False)
+    made.filters = {name: made.filters[name] for name in _FILTERS}
+    made.globals = {}
+    return made
+
+
+_TEXT = _environment(autoescape=False)
+_HTML = _environment(autoescape=True)
+
+
+@lru_cache(maxsize=4096)
+def compiled(source: str, *, html: bool = False) -> Template:
+    """A template ready to render. Raises RenderFailed, saying what is not allowed and where."""
+    if len(source) > MOST:
+        raise RenderFailed(f"expected a template of at most {MOST} characters, got {len(source)}")
+    environment = _HTML if html else _TEXT
+    try:
+        _check(environment.parse(source), 0)
+        return environment.from_string(source)
+    except TemplateError as error:
+        raise RenderFailed(f"expected a template, {error}") from error
+
+
+def _check(node: nodes.Node, depth: int) -> None:
+    if not isinstance(node, _ALLOWED):
+        raise RenderFailed(f"line {node.lineno}: {type(node).__name__.lower()} is not allowed in templates")
+    if isinstance(node, nodes.For):
+        depth += 1
+        if depth > _DEEPEST or node.recursive or not isinstance(node.iter, nodes.Name | nodes.Getattr):
+            raise RenderFailed(f"line {node.lineno}: loops go over a named list, at most {_DEEPEST} deep")
+    for child in node.iter_child_nodes():
+        _check(child, depth)
+
+
+def fill(source: str, words: Mapping[str, object], *, html: bool = False) -> str:
+    """One part of a message. Raises RenderFailed."""
+    pieces: list[str] = []
+    size = 0
+    try:
+        for piece in compiled(source, html=html).generate(words):
+            size += len(piece)
+            if size > MOST:
+                raise RenderFailed(f"expected at most {MOST} characters, got more")
+            pieces.append(piece)
+    except (TemplateError, ArithmeticError, LookupError, TypeError, ValueError, AttributeError) as error:
+        raise RenderFailed(f"{type(error).__name__} in a template") from error
+    return "".join(pieces)
+
+
+def body(content: Content, words: Mapping[str, object], *, late: bool = False) -> bytes:
+    """The frozen parts of a message as a JSON object, subject on one line. Raises RenderFailed."""
+    sources = {**content.parts, **content.late} if late else content.parts
+    parts = {name: fill(source, words, html=name == "html") for name, source in sources.items()}
+    if "subject" in parts:
+        parts["subject"] = " ".join(parts["subject"].split())
+    return msgspec.json.encode(parts)
+
+
+def language(locale: str, languages: tuple[str, ...]) -> str:
+    """The language to write in: the person's if we have it ("pl-PL" -> "pl"), else the first."""
+    wanted = locale.replace("_", "-").partition("-")[0].lower()
+    return wanted if wanted in languages else languages[0]
+
+
+def clipped(text: str) -> str:
+    """A value from outside on one line, short enough for any template."""
+    return " ".join(text[:_LONGEST].split())
