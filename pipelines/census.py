@@ -19,9 +19,9 @@ from schemas.codec import unpack, unpack_many
 from schemas.records import Entry, Record, Row
 from schemas.tables import SCHEMAS, table_of, to_arrow
 from transforms.logic.ledger import Census
-from transforms.sources.journal import DERIVED, RECORDS, address_of_position, last_counts
 from transforms.stores.follower import Follower
 from transforms.stores.frames import read_segment_head
+from transforms.stores.journal import DERIVED, RECORDS, Lane, last_counts
 from transforms.stores.log import WINDOW, Frame, LogReader
 from transforms.stores.parquet import read_manifest, read_rows
 from transforms.stores.segments import segment_file, segment_starts
@@ -114,11 +114,19 @@ def _unread(config: Config) -> dict[str, int]:
     """Journal records that the lane which settles them has not read yet."""
     external = derived = 0
     for lane in LANES:
-        for entry in _entries_after(config, address_of_position(position(config.folder(lane)))):
+        for entry in _entries_after(config, _place(config.folder(lane))):
             if (entry.kind == MENTION) == (lane == "listen"):
                 derived += entry.kind == DERIVED
                 external += entry.kind != DERIVED
     return {"unread_external": external, "unread_derived": derived}
+
+
+def _place(lane: Path) -> int:
+    reader = Lane(lane)
+    try:
+        return reader.address()
+    finally:
+        reader.close()
 
 
 def _entries_after(config: Config, address: int) -> Iterator[Entry]:
