@@ -16,11 +16,13 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from msgspec.structs import replace as changed
+from shop import SECRET, shop
+from story import DAY_ZERO, at, email
 
-from schemas.keys import address_in, address_of, derived_id
+from schemas.keys import address_in, address_of
 from schemas.records import (
-    CaseChanged,
     CartUpdated,
+    CaseChanged,
     CheckoutStarted,
     Confirmed,
     Consent,
@@ -48,8 +50,6 @@ from schemas.records import (
     Viewed,
 )
 from schemas.workspace import Tenant
-from shop import SECRET, shop
-from story import DAY_ZERO, at, email
 from transforms.logic.engage import Engage
 from transforms.logic.profile import Person, unpack_row
 from transforms.logic.shard import Outputs
