@@ -24,8 +24,6 @@ from transforms.stores.transaction import Change
 A = Sink("A", 10**12, 20_000)
 FACT = Said("m", ("Fernweh",), True, "negative", 0.9, "en", "")
 SAID = Derived("said-1", "shop", NOON, Ids(handle="chirp:ana"), FACT)
-    "said-1", "shop", NOON, Ids(handle="chirp:ana"), Said("m", ("Fernweh",), True, "negative", 0.9, "en", "")
-)
 
 
 class Folder:
