@@ -13,6 +13,7 @@ from heapq import heapify, heappop, heappush
 
 from schemas.keys import derived_id
 from schemas.records import (
+    CLAIMED,
     OWN,
     CartUpdated,
     CaseChanged,
@@ -180,8 +181,12 @@ class Engage:
             out.feedback.append(handover)
 
     def _publish(self, people: People, known: Known, out: Outputs) -> None:
-        """Cut points are for everybody: each shard gets a copy, and the one that has made no hop is counted."""
-        people.publish(self._plans[known.event.tenant].tenant, known.event)
+        """Cut points are for everybody: each shard gets a copy, and the one that has made no hop is counted.
+
+        Nobody believes a browser about them.
+        """
+        if known.event.trust != CLAIMED:
+            people.publish(self._plans[known.event.tenant].tenant, known.event)
         if not known.hops:
             out.rows.append(lines.event_row(known.event, ""))
 
@@ -201,7 +206,9 @@ class Engage:
         heard = Outputs()
         try:
             self._wake(people, person, heard)
-        except Exception as error:  # the isolation wall of wakes: no record could carry this failure
+        except (OSError, MemoryError):
+            raise
+        except Exception as error:  # the isolation wall of wakes: no record may pay for a wake that fails
             person = _without_wake(before)
             heard = Outputs(failures=[_broken_wake(address, person, error)])
         people.put(address, person)
