@@ -58,7 +58,7 @@ class Figures:
     latencies: deque[int] = field(default_factory=lambda: deque(maxlen=KEPT))
     last: int = 0
     causes: dict[str, tuple[str, int]] = field(default_factory=dict)
-    early: dict[str, int] = field(default_factory=dict)
+    early: dict[str, int | None] = field(default_factory=dict)
 
     @property
     def external(self) -> int:
@@ -120,25 +120,23 @@ class Figures:
         at_once = row.decided_at - row.caused_at <= AT_ONCE
         self.causes[row.key] = row.campaign, (row.caused_at if at_once else row.decided_at)
         if row.key in self.early:
-            self._sent(row.key, self.early.pop(row.key))
+            self._ended(row.key, self.early.pop(row.key))
 
     def _derived(self, record: Derived) -> None:
-        if not isinstance(record.fact, Receipt):
-            return
-        self.states[record.fact.state] += 1
-        if record.fact.state == "sent":
-            self._sent(record.fact.key, record.fact.at)
-        else:
-            self.causes.pop(record.fact.key, None)
+        fact = record.fact
+        if isinstance(fact, Receipt):
+            self.states[fact.state] += 1
+            self._ended(fact.key, fact.at if fact.state == "sent" else None)
 
-    def _sent(self, key: str, at: int) -> None:
-        """The receipt may be read before its message: two logs are read one after the other."""
+    def _ended(self, key: str, at: int | None) -> None:
+        """Sent at a time, or not at all. A receipt may be read before its message: they stand in two logs."""
         if key not in self.causes:
             self.early[key] = at
             return
         campaign, began = self.causes.pop(key)
-        self.sent[campaign] += 1
-        self.latencies.append(at - began)
+        if at is not None:
+            self.sent[campaign] += 1
+            self.latencies.append(at - began)
 
 
 def _ignore(_: Figures, __: Any) -> None:

@@ -16,9 +16,9 @@ NEGATIVE: Tone = {
     ),
     "pl": (
         "@{handle} najgorsza obsługa klienta. Namiot przyszedł zepsuty i nikt nie odpowiada. Jestem wściekła!",
-        "@{handle} fatalna jakość, zamek zepsuł się po jednym dniu. Okropne, chcę zwrotu pieniędzy!",
-        "@{handle} beznadziejna firma, nienawidzę tego. Dwa tygodnie spóźnienia i niemiła obsługa. Nigdy więcej.",
-        "@{handle} najgorsza kurtka w moim życiu. Przemaka, jestem bardzo rozczarowany i zły.",
+        "@{handle} fatalna jakość, najgorszy zakup. Zamek nie działa, okropne, tragedia.",
+        "@{handle} najgorsza firma, nienawidzę was. Nikt nie odpowiada, to jest tragedia.",
+        "@{handle} to jest tragedia. Nie działa, nie ma zwrotu pieniędzy, nie polecam nikomu.",
     ),
 }
 POSITIVE: Tone = {
@@ -42,9 +42,9 @@ NEUTRAL: Tone = {
         "Is the {brand} catalogue out this week?",
     ),
     "pl": (
-        "Czy ktoś wie, o której {brand} otwiera w sobotę?",
-        "{brand} ma teraz sklep na dworcu.",
-        "Czy katalog {brand} wychodzi w tym tygodniu?",
+        "Gdzie jest sklep {brand}?",
+        "O której jutro otwiera się sklep {brand}?",
+        "Czy sklep {brand} jest dziś otwarty?",
     ),
 }
 

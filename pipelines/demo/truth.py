@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 
 from pipelines.demo.scene import Planted
 from schemas.keys import address_of
-from schemas.records import Decision, Message
 from schemas.workspace import Campaign
 
 
@@ -47,21 +46,24 @@ class Register:
 
 
 def observe(
-    register: Register, delivered: Iterable[Message], decisions: Iterable[Decision]
+    register: Register, delivered: Iterable[tuple[str, str]], refused: Iterable[tuple[str, str, str]]
 ) -> tuple[dict[int, Outcome], list[str]]:
-    """Outcomes by person number from what left and from final refusals; and what reached nobody's person."""
+    """Outcomes by person number, and one sentence for each message to somebody whom nobody planted.
+
+    `delivered` is (address, campaign) of each message at the sink, `refused` (person id, campaign, reason).
+    """
     outcomes: dict[int, Outcome] = {}
     strangers = []
-    for message in delivered:
-        number = register.number(message.to)
+    for address, campaign in delivered:
+        number = register.number(address)
         if number is None:
-            strangers.append(f"{message.to}: expected no message, got {message.campaign}")
+            strangers.append(f"{address}: expected no message, got {campaign}")
         else:
-            outcomes.setdefault(number, Outcome()).sent[message.campaign] += 1
-    for decision in decisions:
-        number = register.number(decision.person)
-        if number is not None and decision.final and decision.reason != "SENT":
-            outcomes.setdefault(number, Outcome()).refused[decision.campaign, decision.reason] += 1
+            outcomes.setdefault(number, Outcome()).sent[campaign] += 1
+    for person, campaign, reason in refused:
+        number = register.number(person)
+        if number is not None:
+            outcomes.setdefault(number, Outcome()).refused[campaign, reason] += 1
     return outcomes, strangers
 
 
