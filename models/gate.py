@@ -8,12 +8,14 @@ latency. The structure is read from the file's own bytes, so that a hostile grap
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from hashlib import sha256
 from time import perf_counter
 from typing import Any
 
 import numpy as np
+
+from models.features import SLOTS, Slots
 
 OPERATORS = frozenset(("Add", "Cast", "Div", "Gather", "Mul", "ReduceSum", "Softmax", "Split", "Sqrt"))
 OPSET = 18
@@ -48,34 +50,38 @@ def check_bytes(name: str, model: bytes, expected: str) -> None:
         raise ModelRefused(f"model {name}: expected an ONNX file, got bytes that are none; export it again") from error
 
 
-def check_session(name: str, session: Any, labels: int, slots: int) -> None:
+def check_session(name: str, session: Any, labels: int, clock: Callable[[], float] = perf_counter) -> None:
     """Inputs, outputs, probe rows and latency of an opened model. Raises ModelRefused."""
     shape = [(put.name, put.type, len(put.shape)) for put in (*session.get_inputs(), *session.get_outputs())]
     wanted = [("slots", "tensor(int32)", 2), ("scores", "tensor(float)", 2)]
     if shape != wanted:
         raise ModelRefused(f"model {name}: expected input and output {wanted}, got {shape}; export it again")
-    probe = np.random.default_rng(1).integers(0, slots, (64, 256), np.int32)
-    probe[0], probe[1] = 0, slots - 1
-    seconds = min(_timed(name, session, probe, labels) for _ in range(3))
+    probe = np.random.default_rng(1).integers(0, SLOTS, (64, 256), np.int32)
+    probe[0], probe[1] = 0, SLOTS - 1
+    seconds = min(_timed(name, session, probe, labels, clock) for _ in range(3))
     if seconds > PROBE_SECONDS:
         raise ModelRefused(
             f"model {name}: expected 64 rows in {PROBE_SECONDS} s, took {seconds:.2f} s; use a smaller model"
         )
 
 
-def _timed(name: str, session: Any, probe: Any, labels: int) -> float:
-    start = perf_counter()
+def _timed(name: str, session: Any, probe: Slots, labels: int, clock: Callable[[], float]) -> float:
+    start = clock()
     scores = session.run(["scores"], {"slots": probe})[0]
-    seconds = perf_counter() - start
-    if scores.shape != (len(probe), labels):
+    seconds = clock() - start
+    _check_scores(name, scores, (len(probe), labels))
+    return seconds
+
+
+def _check_scores(name: str, scores: Any, wanted: tuple[int, int]) -> None:
+    if scores.shape != wanted:
         raise ModelRefused(
-            f"model {name}: expected {labels} scores a row, got shape {scores.shape}; export it again with its labels"
+            f"model {name}: expected {wanted[1]} scores a row, got shape {scores.shape}; export it again"
         )
     if not np.isfinite(scores).all() or abs(scores.sum(axis=1) - 1).max() > 1e-3:
         raise ModelRefused(
             f"model {name}: expected probabilities, got rows that are not finite or do not add up to 1; train it again"
         )
-    return seconds
 
 
 # --- the file's structure ---------------------------------------------------------------------------------------------

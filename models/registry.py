@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from models.features import SLOTS, VERSION
+from models.features import VERSION
 from models.gate import SIZE_LIMIT, ModelRefused, check_bytes, check_session
 from models.language import Languages
 from models.sentiment import Sentiment
@@ -101,7 +101,7 @@ def session(folder: Path, pinned: Pinned) -> Any:
         model = opened.read(SIZE_LIMIT + 1)
     check_bytes(pinned.name, model, pinned.sha256)
     found = _session(pinned.name, model)
-    check_session(pinned.name, found, len(pinned.labels), SLOTS)
+    check_session(pinned.name, found, len(pinned.labels))
     return found
 
 

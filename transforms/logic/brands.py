@@ -18,11 +18,11 @@ from msgspec import Struct
 from schemas.workspace import Brand
 from transforms.logic.wording import plain
 
-LIMIT = 8_000
+LIMIT = 4_000
 
 _WORD = re.compile(r"\w+|[^\w\s]")
 _ADDRESS = re.compile(r"(?:https?://|www\.)\S*")
-_HANDLE = re.compile(r"(?<![\w@.])@([\w.\-]+(?:@[\w.\-]+)?)")
+_HANDLE = re.compile(r"(?<![\w@])@([\w.\-]+(?:@[\w.\-]+)?)")
 _SPACELESS = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]")
 
 Words = tuple[str, ...]

@@ -33,9 +33,9 @@ def visible(text: str, limit: int) -> str:
 
 
 def plain(text: str, limit: int) -> str:
-    """`visible`, with one form for each letter (compatibility composition); at most four times as long as `limit`."""
+    """`visible`, with one form for each letter (compatibility composition); cut to `limit` again: forms can grow."""
     seen = visible(text, limit)
-    return seen if seen.isascii() else " ".join(_composed(seen))[: 4 * limit]
+    return seen if seen.isascii() else " ".join(_composed(seen, limit))[:limit]
 
 
 def _unstacked(text: str) -> Iterator[str]:
@@ -46,7 +46,12 @@ def _unstacked(text: str) -> Iterator[str]:
             yield letter
 
 
-def _composed(text: str) -> Iterator[str]:
+def _composed(text: str, limit: int) -> Iterator[str]:
+    size = 0
     for token in text.split():
         for start in range(0, len(token), TOKEN):
-            yield normalize("NFKC", token[start : start + TOKEN])[: 2 * TOKEN]
+            composed = normalize("NFKC", token[start : start + TOKEN])
+            yield composed
+            size += len(composed)
+            if size > limit:
+                return
