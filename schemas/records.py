@@ -289,6 +289,7 @@ class Event(Record, frozen=True):
     raw: bytes = b""
     sub: int = 0
     derived: bool = False
+    route: Route | None = None
 
     @property
     def order(self) -> Order:
@@ -311,6 +312,18 @@ class Past(Record, frozen=True):
     views: tuple[Seen, ...] = ()
     cart: tuple[Item, ...] = ()
     cart_at: int = 0
+
+
+class Route(Record, frozen=True):
+    """The way of a derived record whose person is known: to which address, after how many hops, bringing what.
+
+    `mark` tells its repeats; a forwarded event keeps its own id.
+    """
+
+    mark: str
+    address: bytes
+    hops: int = 0
+    past: Past | None = None
 
 
 class Known(Record, frozen=True):

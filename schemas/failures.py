@@ -1,0 +1,50 @@
+"""Why a record was refused: one short word each, the `reason` of a `Failure` and of its line in the ledger."""
+
+from __future__ import annotations
+
+UNREADABLE = "unreadable"  # a body that could not be cut into records
+BAD_JSON = "bad_json"
+BAD_TEXT = "bad_text"  # invalid UTF-8, a lone surrogate, a NUL
+DUPLICATE_KEY = "duplicate_key"
+TOO_DEEP = "too_deep"
+LONG_NUMBER = "long_number"
+WRONG_TYPE = "wrong_type"
+BAD_TIME = "bad_time"
+BAD_VALUE = "bad_value"  # an amount that is no amount: negative, NaN, beyond all measure
+MISSING_FIELD = "missing_field"
+NOT_TRUSTED = "not_trusted"  # only a server key may say this
+UNKNOWN_KIND = "unknown_kind"
+NO_IDENTIFIER = "no_identifier"
+UNKNOWN_KEY = "unknown_key"
+DUPLICATE = "duplicate"  # the same record came before; filtered, not failed
+CONFLICT = "conflict"  # the same id came before with another body
+STEP_FAILED = "step_failed"  # a rule of ours broke on it
+
+REASONS = (
+    UNREADABLE,
+    BAD_JSON,
+    BAD_TEXT,
+    DUPLICATE_KEY,
+    TOO_DEEP,
+    LONG_NUMBER,
+    WRONG_TYPE,
+    BAD_TIME,
+    BAD_VALUE,
+    MISSING_FIELD,
+    NOT_TRUSTED,
+    UNKNOWN_KIND,
+    NO_IDENTIFIER,
+    UNKNOWN_KEY,
+    CONFLICT,
+    STEP_FAILED,
+)
+"""All reasons for which a record fails before it reaches its person."""
+
+
+class Refused(ValueError):
+    """A record that cannot be taken: `reason` is one of `REASONS`, `detail` says what was expected and what came."""
+
+    def __init__(self, reason: str, detail: str = "") -> None:
+        super().__init__(f"{reason}: {detail}")
+        self.reason = reason
+        self.detail = detail

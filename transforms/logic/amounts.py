@@ -1,0 +1,65 @@
+"""Amounts as callers write them, in whole hundredths; NaN, infinity and negatives never pass."""
+
+from __future__ import annotations
+
+import re
+
+from schemas.failures import BAD_VALUE, Refused
+from transforms.logic.identifiers import Scalar
+
+MOST = 10**12
+"""The largest amount, in hundredths."""
+
+MOST_PIECES = 10_000
+_GROUPED = re.compile(r"[0-9]{1,3}(?:,[0-9]{3})+(?:\.[0-9]+)?")
+_DECIMAL_COMMA = re.compile(r"[0-9]+,[0-9]{1,2}")
+_PLAIN = re.compile(r"[0-9]{1,15}(?:\.[0-9]{0,15})?")
+
+
+def hundredths(value: Scalar) -> int | None:
+    """89.9, "89.90", "89,90" or "1,089.90" as hundredths; None for what is no amount from 0 to `MOST`."""
+    if type(value) is str:
+        return _written(value)
+    if value is None or type(value) is bool:
+        return None
+    return round(value * 100) if 0 <= value * 100 <= MOST else None
+
+
+def price(value: Scalar) -> int:
+    """The price of an item, 0 if unknown: it decorates a message and never decides anything."""
+    return hundredths(value) or 0
+
+
+def demand(value: Scalar, field: str) -> int:
+    """An amount that counts. Raises Refused (bad_value)."""
+    amount = hundredths(value)
+    if amount is None:
+        raise Refused(BAD_VALUE, f"{field}: expected an amount from 0 to {MOST // 100}, got {str(value)[:60]!r}")
+    return amount
+
+
+def pieces(value: Scalar) -> int:
+    """A quantity: 1 if none or nonsense, at most `MOST_PIECES`; 0 stays 0."""
+    if type(value) is str and value.isdecimal() and value.isascii():
+        value = int(value[:9])
+    if value is None or type(value) is str or type(value) is bool or not value >= 0:
+        return 1
+    return int(min(value, MOST_PIECES))
+
+
+def currency(value: Scalar) -> str:
+    """Three capital letters, or nothing."""
+    text = value.strip().upper() if type(value) is str and len(value) < 10 else ""
+    return text if len(text) == 3 and text.isascii() and text.isalpha() else ""
+
+
+def _written(text: str) -> int | None:
+    text = text.strip()
+    if _GROUPED.fullmatch(text):
+        text = text.replace(",", "")
+    elif _DECIMAL_COMMA.fullmatch(text):
+        text = text.replace(",", ".")
+    if not _PLAIN.fullmatch(text):
+        return None
+    amount = round(float(text) * 100)
+    return amount if amount <= MOST else None
