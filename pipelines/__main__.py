@@ -6,15 +6,21 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
 from pipelines.config import SAMPLE, Config, ConfigError
+from schemas.records import SECOND
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
+_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+_NO_SYNC = click.option(
+    "--no-sync", is_flag=True, help="Do not wait for the disk: safe against kill -9, not against power loss."
+)
 _PLACE = [
     click.option(
         "--data",
@@ -57,19 +63,44 @@ def cli() -> None:
 @click.option("--host", default="127.0.0.1", show_default=True)
 @click.option("--port", default=8000, show_default=True)
 @click.option("--speed", default=1.0, help="How many times faster than real time the journal's clock runs.")
-@click.option("--start", default="", help="ISO time at which a new journal's clock starts. [default: now]")
-@click.option(
-    "--play", "files", type=click.Path(exists=True, path_type=Path), multiple=True, help="JSON lines to read, too."
-)
-@click.option("--no-sync", is_flag=True, help="Do not wait for the disk: safe against kill -9, not against power loss.")
+@click.option("--start", type=click.DateTime(), help="When a new journal's clock starts (UTC). [default: now]")
+@click.option("--follow", type=_FILE, multiple=True, help="JSON lines to read as they grow; may be repeated.")
+@_NO_SYNC
 def door(
-    data: Path, workspace: Path, host: str, port: int, speed: float, start: str, files: tuple[Path, ...], no_sync: bool
+    data: Path,
+    workspace: Path,
+    host: str,
+    port: int,
+    speed: float,
+    start: datetime | None,
+    follow: tuple[Path, ...],
+    no_sync: bool,
 ) -> None:
     """Accept records over HTTP and write the journal."""
+    from pipelines.accept import Feed
+    from pipelines.clock import open_clock
     from pipelines.door import serve
 
     config = Config(data, workspace, host=host, port=port, speed=speed, sync=not no_sync)
-    serve(config, stopper())
+    if start is not None:
+        open_clock(config.clock_file, speed=speed, start=int(start.replace(tzinfo=UTC).timestamp()) * SECOND)
+    serve(config, stopper(), feeds=[Feed(file) for file in follow])
+
+
+@cli.command()
+@place
+@click.argument("files", type=_FILE, nargs=-1, required=True)
+@click.option("--columns", type=_FILE, help="For CSV: a YAML file with `fields` (column: field) and `constants`.")
+@click.option("--key", default="", help="Write key to use. [default: the first server key]")
+def play(data: Path, workspace: Path, files: tuple[Path, ...], columns: Path | None, key: str) -> None:
+    """Read files to their end into the journal (JSON lines, or CSV with --columns); no door may be running."""
+    from pipelines.accept import Feed
+    from pipelines.columns import load_columns
+    from pipelines.door import play as play_files
+
+    found = load_columns(columns) if columns else None
+    count = play_files(Config(data, workspace), [Feed(file, key, found) for file in files], stopper())
+    click.echo(f"{count} records journaled")
 
 
 @cli.command()
@@ -78,7 +109,7 @@ def door(
 @click.option("--all", "everything", is_flag=True, help="All processes of a small shop under one roof.")
 @click.option("--port", default=8000, show_default=True, help="The door's port, with --all.")
 @click.option("--shards", default=4, show_default=True, help="Virtual shards; fixed for a data folder.")
-@click.option("--no-sync", is_flag=True, help="Do not wait for the disk: safe against kill -9, not against power loss.")
+@_NO_SYNC
 def run(data: Path, workspace: Path, lane: str, everything: bool, port: int, shards: int, no_sync: bool) -> None:
     """Run the job: one lane, or with --all door, lanes, sender and tables together."""
     if everything:
