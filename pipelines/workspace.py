@@ -22,6 +22,7 @@ import msgspec
 
 from pipelines import settings
 from pipelines.campaigns import Surroundings, read_campaign
+from pipelines.config import ConfigError
 from pipelines.lint import lint
 from schemas.fields import Fields, Notes, duration, nearest
 from schemas.records import HOUR
@@ -35,12 +36,13 @@ FILES = ("tenant.yaml", "keys.yaml", "brands.yaml", "channels.yaml")
 MAX_CAMPAIGNS = 500
 
 
-class WorkspaceError(ValueError):
+class WorkspaceError(ConfigError):
     """All that is wrong with a workspace, one problem a line."""
 
-    def __init__(self, problems: list[Problem]) -> None:
+    def __init__(self, folder: Path, problems: list[Problem]) -> None:
         self.problems = sorted(set(problems))
-        super().__init__("\n".join(str(problem) for problem in self.problems))
+        lines = [f"expected a workspace that can be used, {folder} has {len(self.problems)} mistakes:"]
+        super().__init__("\n".join([*lines, *map(str, self.problems)]))
 
 
 def load(folder: Path) -> Workspace:
@@ -49,7 +51,7 @@ def load(folder: Path) -> Workspace:
     tenants = [_Folder(folder, place, problems).tenant() for place in _tenant_folders(folder, problems)]
     _keys_apart(tenants, problems)
     if problems:
-        raise WorkspaceError(problems)
+        raise WorkspaceError(folder, problems)
     named = {tenant.name: tenant for tenant in tenants}
     return Workspace(named, _hash([tenant.version for tenant in tenants]))
 

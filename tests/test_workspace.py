@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from itertools import pairwise
 from pathlib import Path
@@ -128,7 +129,7 @@ def spoil(shop: Path, file: str, old: str, new: str) -> list[str]:
 def complaints(shop: Path) -> list[str]:
     with pytest.raises(WorkspaceError) as caught:
         load(shop)
-    return str(caught.value).splitlines()
+    return [str(problem) for problem in caught.value.problems]
 
 
 def test_the_sample_loads_and_needs_no_advice() -> None:
@@ -329,6 +330,8 @@ def test_all_mistakes_are_told_together(shop: Path) -> None:
     spoil(shop, "keys.yaml", "trust: server", "trust: root")
     problems = spoil(shop, "campaigns/welcome.yaml", "trigger: welcome", "trigger: welcom")
     assert {problem.partition(":")[0] for problem in problems} == {"tenant.yaml", "keys.yaml", "campaigns/welcome.yaml"}
+    with pytest.raises(WorkspaceError, match=r"has 3 mistakes:\ncampaigns/welcome\.yaml:1: "):
+        load(shop)
 
 
 def test_a_missing_and_a_misspelt_file_are_told(shop: Path) -> None:
@@ -376,3 +379,21 @@ def test_advice_for_what_loads_but_is_hardly_meant(shop: Path) -> None:
     advice = lint(load(shop))
     assert any("order-confirmation" in line and "'coupon'" in line for line in advice)
     assert any("welcome" in line and "nothing will be sent" in line for line in advice)
+
+
+def test_the_examples_of_the_guide_load(shop: Path) -> None:
+    guide = (SAMPLE.parents[2] / "docs" / "workspace.md").read_text("utf-8")
+    examples = re.findall(r"```yaml\n# ([\w/.-]+)\n(.*?)```", guide, re.DOTALL)
+    assert {name.partition("/")[0] for name, _ in examples} == {
+        "tenant.yaml", "keys.yaml", "brands.yaml", "channels.yaml", "campaigns"}  # fmt: skip
+    for file in (shop / "campaigns").iterdir():
+        file.unlink()
+    for name, text in examples:
+        (shop / name).write_text(text, "utf-8")
+    assert len(load(shop).tenants["my-shop"].campaigns) == 2
+
+
+def test_the_guide_knows_every_trigger() -> None:
+    guide = (SAMPLE.parents[2] / "docs" / "workspace.md").read_text("utf-8")
+    for name, trigger in TRIGGERS.items():
+        assert f"| `{name}` | {trigger.says}" in guide

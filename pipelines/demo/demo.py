@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import re
 import signal
 import socket
 import sys
@@ -169,9 +170,9 @@ def _fresh(config: Config, name: str, since: float) -> bool:
 
 
 def last_words(log: Path, name: str) -> str:
-    """The last line that a process wrote, which says what is wrong."""
+    """The last line that a process wrote, which says what is wrong; an error's dotted name is left out."""
     lines = (log / f"{name}.log").read_text("utf-8", "replace").strip().splitlines()
-    return lines[-1] if lines else "it said nothing"
+    return re.sub(r"^\w+(\.\w+)+: ", "", lines[-1]) if lines else "it said nothing"
 
 
 def free_port(config: Config) -> int:
