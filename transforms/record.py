@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 from apache_beam import DoFn, Flatten, ParDo, PTransform
 from apache_beam.pvalue import PCollection
@@ -14,14 +15,21 @@ RECORDED = ("rows", "failures")
 
 
 class Record(PTransform):
-    """Takes the outputs of all stages and hands over their `rows` and `failures`; other outputs pass it by."""
+    """Takes the outputs of all stages and hands over those tagged `rows` and `failures`; the others pass it by."""
 
-    def expand(self, outputs: Iterable[PCollection]) -> PCollection:
-        told = [output for output in outputs if output.tag in RECORDED]
-        lines = [
-            output | f"{output.tag} of {number} as lines" >> ParDo(_AsRows()) for number, output in enumerate(told)
-        ]
+    def expand(self, outputs: Iterable[Any]) -> PCollection:
+        told = [output for output in _flat(outputs) if output.tag in RECORDED]
+        lines = [output | f"{output.tag} {place} as lines" >> ParDo(_AsRows()) for place, output in enumerate(told)]
         return lines | "all lines" >> Flatten() | "hand over lines" >> HandOver("rows")
+
+
+def _flat(outputs: Iterable[Any]) -> Iterator[PCollection]:
+    """A stage hands over one collection, tagged ones or a tuple of named ones."""
+    for output in outputs:
+        if isinstance(output, PCollection):
+            yield output
+        else:
+            yield from _flat(output)
 
 
 class _AsRows(DoFn):
