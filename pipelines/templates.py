@@ -8,7 +8,7 @@ from jinja2 import meta
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from schemas.fields import Fields, nearest, shown
-from schemas.records import Item, OrderPlaced, SegmentChange
+from schemas.records import Item, OrderPlaced, SegmentChange, Traits
 from schemas.strict_yaml import Node, plain
 from schemas.triggers import PARTS, TRIGGERS
 from schemas.workspace import Content
@@ -18,6 +18,9 @@ from transforms.logic.words import CartWords, OrderWords
 LONGEST = 32_768
 
 _parser = ImmutableSandboxedEnvironment()
+
+TRAITS = Traits.__struct_fields__
+"""What may be known of anybody; the words of every trigger."""
 
 _HOSTILE = (
     "",
@@ -123,9 +126,10 @@ def _failures(trigger: str, template: str) -> list[str]:
 
 
 def _trials(trigger: str) -> Iterator[dict[str, object]]:
-    """What a template of `trigger` may speak of, for a few people who are up to no good."""
+    """What a template of `trigger` may speak of, for a few people who are up to no good and one who is unknown."""
     for evil in _HOSTILE:
-        yield {"first_name": evil, "last_name": evil, "company": evil, "language": "en", **_about(trigger, evil)}
+        yield {**dict.fromkeys(TRAITS, evil), "tenant": "shop", **_about(trigger, evil)}
+    yield {"tenant": "shop", **_about(trigger, "")}
 
 
 def _about(trigger: str, evil: str) -> dict[str, object]:
