@@ -17,8 +17,12 @@ RECORDED = ("rows", "failures")
 class Record(PTransform):
     """Takes the outputs of all stages and hands over those tagged `rows` and `failures`; the others pass it by."""
 
-    def expand(self, outputs: Iterable[Any]) -> PCollection:
-        told = [output for output in _flat(outputs) if output.tag in RECORDED]
+    def __ror__(self, outputs: Iterable[Any], label: str | None = None) -> PCollection:
+        """Apply to the outputs of stages. Beam would take a stage's tagged outputs for a list of plain values."""
+        return super().__ror__(tuple(_flat(outputs)), label)
+
+    def expand(self, outputs: tuple[PCollection, ...]) -> PCollection:
+        told = [output for output in outputs if output.tag in RECORDED]
         lines = [output | f"{output.tag} {place} as lines" >> ParDo(_AsRows()) for place, output in enumerate(told)]
         return lines | "all lines" >> Flatten() | "hand over lines" >> HandOver("rows")
 
