@@ -1,0 +1,1 @@
+"""The embedded engine: a small Beam runner whose state, timers and hand-over rest in one log on this machine."""

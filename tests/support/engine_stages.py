@@ -1,0 +1,155 @@
+"""A small keyed stage, a source and helpers for tests and benchmarks of the engine. DoFns must live in a module."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from apache_beam import DoFn
+
+from schemas.keys import derived_id
+from schemas.records import SECOND, Block, Custom, Entry, Event, EventRow, Failure, Ids
+from transforms.batches import Events, Pull
+from transforms.logic.shard import CONFLICT, NEW, Outputs, Shard
+
+START = 1_790_000_000 * SECOND
+_TALLY = struct.Struct(">qq")  # count, when it wakes
+
+
+def entry(person: str, what: str = "click") -> Entry:
+    return Entry("track", "shop", "server", "test", 0, f"{person} {what}".encode())
+
+
+def block(time: int, first: int, *entries: Entry, partition: int = 0) -> Block:
+    return Block(START + time, partition, first, list(entries))
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A source that ends: the given blocks, `at_once` blocks a pull at most, then time up to `end`."""
+
+    blocks: tuple[Block, ...]
+    end: int = 0
+    at_once: int = 1_000_000
+
+    def open(self, position: bytes | None) -> ListedReader:
+        return ListedReader(self, int.from_bytes(position or b""))
+
+
+class ListedReader:
+    def __init__(self, source: Listed, place: int) -> None:
+        self._source, self._place = source, place
+
+    def poll(self, limit: int) -> Pull | None:
+        blocks, taken = self._source.blocks, list[Block]()
+        while self._place < len(blocks) and limit > 0 and len(taken) < self._source.at_once:
+            taken.append(blocks[self._place])
+            limit -= len(blocks[self._place].entries)
+            self._place += 1
+        return Pull(taken) if taken else None
+
+    def position(self) -> bytes:
+        return self._place.to_bytes(8)
+
+    def watermark(self) -> int:
+        blocks = self._source.blocks
+        if self._place == len(blocks):
+            return max(START + self._source.end, blocks[-1].received_at if blocks else START)
+        return blocks[self._place - 1].received_at if self._place else START
+
+    def done(self) -> bool:
+        return self._place == len(self._source.blocks)
+
+    def close(self) -> None:
+        pass
+
+
+class Read(DoFn):
+    """Bodies `person what` to events."""
+
+    def process(self, pull: Pull) -> Iterator[Events]:
+        yield Events([_event(block, index, each) for block in pull.items for index, each in enumerate(block.entries)])
+
+
+def _event(block: Block, index: int, entry: Entry) -> Event:
+    person, what = entry.body.decode().split(" ", 1)
+    time, sequence = block.received_at, block.first + index
+    name = f"{block.partition}-{sequence}"
+    return Event(
+        name,
+        entry.tenant,
+        entry.trust,
+        entry.source,
+        time,
+        time,
+        block.partition,
+        sequence,
+        Ids(customer=person),
+        Custom(what),
+    )
+
+
+class Tally:
+    """Counts what each person does; a person who was still for `idle` microseconds is told as `still`.
+
+    Words of a person: `fail` cannot be taken, `once` is counted once a week, `again` after a wake wakes at once,
+    `poisoned wake` makes the person's next wake fail.
+    """
+
+    name = "tally"
+
+    def __init__(self, idle: int = 10 * SECOND) -> None:
+        self._idle = idle
+
+    def key(self, item: Event) -> bytes:
+        return item.ids.customer.encode()
+
+    def run(self, shard: Shard, items: Sequence[Event]) -> Outputs:
+        outputs = Outputs()
+        for item in items:
+            self._take(shard, item, outputs)
+        return outputs
+
+    def _take(self, shard: Shard, item: Event, outputs: Outputs) -> None:
+        key, what = self.key(item), item.fact.name
+        row = shard.get_many([key])[0]
+        count, wake = _TALLY.unpack(row) if row else (0, 0)
+        if row and wake <= item.received_at:  # its own wake comes first
+            outputs.rows.append(told(key, wake, count, "still"))
+        number = int.from_bytes(key.ljust(8, b"\0")[:8])
+        verdict = shard.first_seen([number], [len(what)], item.received_at)[0] if what.startswith("once") else NEW
+        if verdict == NEW:
+            count += 1
+        wake = item.received_at + self._idle
+        shard.put_many({key: _TALLY.pack(count, -wake if what == "poisoned wake" else wake)})
+        shard.wake_many([(wake, key)])
+        if what == "fail":
+            raise ValueError("cannot take this")
+        reason = {NEW: "", CONFLICT: "conflict"}.get(verdict, "repeated")
+        outputs.rows.append(told(key, item.received_at, count, what, reason))
+        outputs.events.append(item)
+
+    def wake(self, shard: Shard, upto: int) -> Outputs:
+        outputs = Outputs()
+        for time, key in shard.due(upto):
+            row = shard.get_many([key])[0]
+            assert row is not None
+            count, wake = _TALLY.unpack(row)
+            if wake < 0:
+                raise ValueError("cannot ring this")
+            if wake == time:
+                outputs.rows.append(told(key, time, count, "still"))
+                shard.put_many({key: _TALLY.pack(count, 1 << 60)})
+        return outputs
+
+    def refuse(self, item: Event, error: Exception) -> Outputs:
+        name = derived_id("failure", self.name, item.sequence)
+        place = item.received_at, item.partition, item.sequence
+        return Outputs(failures=[Failure(name, "shop", self.name, "refused", str(error), item.raw, *place)])
+
+
+def told(key: bytes, time: int, count: int, what: str, reason: str = "") -> EventRow:
+    """A line that says what became of a person at a time."""
+    name = derived_id("told", key, time, what)
+    return EventRow(name, "shop", what, time, time, 0, count, 0, False, "", "", key.decode(), "applied", reason)
