@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -18,8 +18,8 @@ from pipelines.clock import Clock, open_clock
 from pipelines.config import Config
 from pipelines.figures import Figures, Tail, statuses
 
-EVERY = 0.25
-PLAIN_EVERY = 3.0
+EVERY, PLAIN_EVERY, LOOK = 0.25, 3.0, 0.1
+FRAMES = 512
 
 
 class View:
@@ -34,13 +34,13 @@ class View:
         self._clock: Clock | None = None
 
     def refresh(self) -> bool:
-        """Take in what is new; True if there was anything."""
-        records = self._tail.read()
+        """Take in what is new; True if there may be more."""
+        records = self._tail.read(FRAMES)
         self.figures.take(records)
         self._pulse.beat(time.monotonic(), self.figures.external)
         if self._clock is None and self._config.clock_file.exists():
             self._clock = open_clock(self._config.clock_file)
-        return bool(records)
+        return len(records) >= FRAMES
 
     @property
     def clock(self) -> Clock:
@@ -75,23 +75,24 @@ def watch(config: Config, stop: Callable[[], bool], *, plain: bool = False) -> N
 
 
 def show(view: View, stop: Callable[[], bool], *, plain: bool) -> None:
-    """Draw the view again and again until `stop` says so."""
-    if plain:
-        _lines(view, stop)
-        return
-    with Live(view.screen(), console=Console(), refresh_per_second=8, screen=True) as live:
-        while not stop():
-            if not view.refresh():
-                time.sleep(EVERY)
-            live.update(view.screen())
-
-
-def _lines(view: View, stop: Callable[[], bool]) -> None:
-    due = time.monotonic()
-    while not stop():
-        if not view.refresh():
-            time.sleep(EVERY)
-        if time.monotonic() >= due:
-            due = time.monotonic() + PLAIN_EVERY
+    """Draw the view again and again until `stop` says so; lines of text where there is no terminal."""
+    if plain or not sys.stdout.isatty():
+        for _ in _turns(view, stop, PLAIN_EVERY):
             sys.stdout.write(view.line() + "\n")
             sys.stdout.flush()
+        return
+    with Live(view.screen(), console=Console(), auto_refresh=False, screen=True) as live:
+        for _ in _turns(view, stop, EVERY):
+            live.update(view.screen(), refresh=True)
+
+
+def _turns(view: View, stop: Callable[[], bool], every: float) -> Iterator[None]:
+    """A turn to draw every so many seconds; in between the view takes in what is new, without haste."""
+    due = 0.0
+    while not stop():
+        full = view.refresh()
+        if time.monotonic() >= due:
+            due = time.monotonic() + every
+            yield
+        if not full:
+            time.sleep(LOOK)
