@@ -18,9 +18,9 @@ _PLAIN = re.compile(r"[0-9]{1,15}(?:\.[0-9]{0,15})?")
 
 def hundredths(value: Scalar) -> int | None:
     """89.9, "89.90", "89,90" or "1,089.90" as hundredths; None for what is no amount from 0 to `MOST`."""
-    if type(value) is str:
+    if isinstance(value, str):
         return _written(value)
-    if value is None or type(value) is bool:
+    if value is None or value is True or value is False:
         return None
     return round(value * 100) if 0 <= value * 100 <= MOST else None
 
@@ -40,16 +40,16 @@ def demand(value: Scalar, field: str) -> int:
 
 def pieces(value: Scalar) -> int:
     """A quantity: 1 if none or nonsense, at most `MOST_PIECES`; 0 stays 0."""
-    if type(value) is str and value.isdecimal() and value.isascii():
-        value = int(value[:9])
-    if value is None or type(value) is str or type(value) is bool or not value >= 0:
+    if isinstance(value, str):
+        value = int(value[:9]) if value.isdecimal() and value.isascii() else None
+    if value is None or not value >= 0:
         return 1
     return int(min(value, MOST_PIECES))
 
 
 def currency(value: Scalar) -> str:
     """Three capital letters, or nothing."""
-    text = value.strip().upper() if type(value) is str and len(value) < 10 else ""
+    text = value.strip().upper() if isinstance(value, str) and len(value) < 10 else ""
     return text if len(text) == 3 and text.isascii() and text.isalpha() else ""
 
 

@@ -15,7 +15,7 @@ from schemas.failures import BAD_TIME, Refused
 from schemas.records import DAY, MINUTE, SECOND
 
 AHEAD = 5 * MINUTE
-"""How far in the future a time may lie; one beyond is taken as the time of receipt."""
+"""Nothing happens after it was received; a time further ahead than this is worth counting."""
 
 MOST_SKEW = DAY
 
@@ -48,7 +48,9 @@ def event_time(made: int, sent: int, received: int) -> tuple[int, str]:
     skew = received - sent if sent else 0
     note = "skew" if skew > MOST_SKEW or skew < -MOST_SKEW else ""
     time = made if note else made + skew
-    return (received, "future") if time > received + AHEAD else (max(time, 0), note)
+    if time > received:
+        return received, "future" if time > received + AHEAD else note
+    return max(time, 0), note
 
 
 def _iso(text: str) -> int:

@@ -1,0 +1,67 @@
+"""The trails that one batch touches: read together, changed in memory, written back together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from msgspec.structs import replace
+
+from schemas.codec import pack, unpack
+from transforms.logic.shard import Shard
+from transforms.logic.trails import Trail
+
+_EMPTY = Trail()
+
+
+class TrailBook:
+    """Trails of a shard by cookie address. `keys` may repeat; only these may be asked for."""
+
+    def __init__(self, shard: Shard, keys: Sequence[bytes]) -> None:
+        self._shard = shard
+        self._rows = dict.fromkeys(keys, b"")
+        wanted = list(self._rows)
+        for key, row in zip(wanted, shard.get_many(wanted) if wanted else (), strict=True):
+            self._rows[key] = row or b""
+        self._read: dict[bytes, Trail] = {}
+        self._changed: set[bytes] = set()
+
+    def __getitem__(self, key: bytes) -> Trail:
+        trail = self._read.get(key)
+        if trail is None:
+            row = self._rows[key]
+            trail = self._read[key] = unpack(row, Trail) if row else _EMPTY
+        return trail
+
+    def __setitem__(self, key: bytes, trail: Trail) -> None:
+        if trail is not self._read.get(key):
+            self._read[key] = trail
+            self._changed.add(key)
+
+    def keep(self) -> None:
+        """Write what changed, with a wake for each trail that has none."""
+        if not self._changed:
+            return
+        rows, wakes = dict[bytes, bytes | None](), []
+        for key in sorted(self._changed):
+            trail = self._read[key]
+            if not trail.armed:
+                trail = replace(trail, armed=trail.cold_at)
+                wakes.append((trail.armed, key))
+            rows[key] = pack(trail)
+        self._shard.put_many(rows)
+        self._shard.wake_many(wakes)
+
+    def forget(self, due: Iterable[tuple[int, bytes]]) -> None:
+        """Drop the trails that are cold at their wake; the others ring again when they would be."""
+        rows, wakes = dict[bytes, bytes | None](), []
+        for time, key in due:
+            trail = self[key]
+            if trail.armed != time:
+                continue
+            if trail.cold_at <= time:
+                rows[key] = None
+            else:
+                rows[key] = pack(replace(trail, armed=trail.cold_at))
+                wakes.append((trail.cold_at, key))
+        self._shard.put_many(rows)
+        self._shard.wake_many(wakes)
