@@ -49,13 +49,13 @@ class View:
     def screen(self) -> RenderableType:
         """The whole view."""
         found = self.figures
-        lag = panels.lags(self.clock, statuses(self._config.folder("status")))
+        states = statuses(self._config.folder("status"))
         body = Table.grid(expand=True, padding=(0, 1))
         body.add_column(ratio=3)
         body.add_column(ratio=2)
         right = Group(panels.refusals(found), panels.said(found), panels.ledger(found))
         body.add_row(panels.messages(found), right)
-        return Group(panels.heading(found, self._pulse, self.clock), body, panels.footer(lag, self.note))
+        return Group(panels.heading(found, self._pulse, self.clock), body, panels.footer(states, self.clock, self.note))
 
     def line(self) -> str:
         """The same in one line of plain text."""

@@ -27,6 +27,7 @@ WIDTH = 24
 BARS = " ▁▂▃▄▅▆▇█"
 FEELINGS = (("negative", "red"), ("neutral", "grey50"), ("positive", "green"))
 BAR = 18
+SLOW = 2.0
 NOTHING = Text("nothing yet", style="dim")
 
 
@@ -163,9 +164,12 @@ def ledger(found: Figures) -> RenderableType:
     return Panel(content, title="filtered and failed", title_align="left", border_style="grey50")
 
 
-def footer(lag: dict[str, str], note: str) -> RenderableType:
-    """How far each process is behind, and the caller's note."""
-    parts = [part for name, text in lag.items() for part in ((" ● ", "green"), f"{name} ", (f"{text} ", "dim"))]
+def footer(states: Mapping[str, Mapping[str, Any]], clock: Clock, note: str) -> RenderableType:
+    """How each process is, by what it says of itself, and the caller's note."""
+    parts: list[tuple[str, str]] = []
+    for name, told in states.items():
+        text, colour = state(told, clock)
+        parts += [(" ● ", colour), (f"{name} ", ""), (f"{text} ", "dim")]
     return Text.assemble(*parts, (f"  {note}", "italic dim"))
 
 
@@ -191,17 +195,14 @@ def plain(found: Figures, rate: float, clock: Clock) -> str:
 # --- small things -----------------------------------------------------------------------------------------------------
 
 
-def lags(clock: Clock, states: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
-    """For each process how far behind it says it is, in real time."""
-    return {name: _lag(figures, clock) for name, figures in states.items()}
-
-
-def _lag(figures: Mapping[str, Any], clock: Clock) -> str:
-    behind = figures.get("lag")
-    if isinstance(behind, int | float):
-        return milliseconds(int(behind), clock)
-    waiting = figures.get("open", figures.get("waiting"))
-    return f"{waiting} open" if isinstance(waiting, int) and waiting else "up to date"
+def state(told: Mapping[str, Any], clock: Clock) -> tuple[str, str]:
+    """What a process says of itself in a few words, with a colour: its trouble, or how much is still to do."""
+    if trouble := told.get("trouble") or told.get("error"):
+        return str(trouble), "red"
+    lag, waiting = told.get("lag", -1), told.get("open", told.get("waiting"))
+    if isinstance(lag, int) and lag >= 0:
+        return f"{milliseconds(lag, clock)} behind", "green" if clock.real_seconds(lag) < SLOW else "yellow"
+    return (f"{waiting} open", "green") if isinstance(waiting, int) and waiting else ("", "green")
 
 
 def body_of(message: Message) -> dict[str, Any]:

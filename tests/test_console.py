@@ -15,7 +15,7 @@ from pipelines.clock import Clock, open_clock
 from pipelines.config import Config
 from pipelines.console import View, watch
 from pipelines.figures import Figures, Tail, statuses
-from pipelines.panels import Pulse, bar, plain, spark
+from pipelines.panels import Pulse, bar, plain, spark, state
 from schemas.codec import pack_many
 from schemas.records import (
     HOUR,
@@ -161,6 +161,23 @@ def test_one_plain_line_says_it_all() -> None:
     assert "refused: CARE_HOLD 2" in line
     assert "Fernweh 1/0/1, Kolibri 0/1/0" in line
     assert "filtered 1, failed 1" in line
+
+
+@pytest.mark.parametrize(
+    ("told", "text", "colour"),
+    [
+        ({"lag": 30 * SECOND}, "100 ms behind", "green"),
+        ({"lag": 3_000 * SECOND}, "10,000 ms behind", "yellow"),
+        ({"lag": -1}, "", "green"),
+        ({"lag": 0, "trouble": "disk full"}, "disk full", "red"),
+        ({"error": "disk full"}, "disk full", "red"),
+        ({"open": 3}, "3 open", "green"),
+        ({"waiting": {"person": 3}}, "", "green"),
+        ({}, "", "green"),
+    ],
+)
+def test_a_process_is_shown_by_what_it_says_of_itself(told: dict[str, Any], text: str, colour: str) -> None:
+    assert state(told, FAST) == (text, colour)
 
 
 def drawn(view: View, width: int) -> str:
