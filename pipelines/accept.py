@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable, Iterable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -67,6 +68,7 @@ class Desk:
         self._workspace = load(config.workspace)
         self.callers = Callers(self._workspace.tenants.values(), Rates(limits.rate, limits.burst))
         self._secret = config.secret()
+        self._tidy_at = 0.0
         self.journal = Journal(config.folder("journal"), sync=config.sync, keep=limits.keep)
         self._clock = open_clock(config.clock_file, speed=config.speed, resume_at=self.journal.stamp)
         self.suppressions = Suppressions(config.folder("door"), sync=config.sync)
@@ -85,7 +87,7 @@ class Desk:
         committing = asyncio.create_task(self.committer.run())
         others = [pull.run(self.committer) for pull in self.pulls]
         others += [self.play(feed, follow=True) for feed in self._feeds]
-        tasks = [asyncio.create_task(work) for work in (*others, self._tidy())]
+        tasks = [asyncio.create_task(work) for work in others]
         try:
             yield lambda: _raise_failed((committing, *tasks))
         finally:
@@ -144,6 +146,8 @@ class Desk:
             faults.here("door.after_commit")
         if told or self.suppressions.owes:
             self.suppressions.apply(told, self.journal.end, self.journal.stamp)
+        if time.monotonic() > self._tidy_at:
+            self._tidy()
 
     def _telling(self, entry: Entry, index: int) -> list[Change]:
         """What an entry changes about who may be written to; one that cannot be read changes nothing."""
@@ -155,14 +159,9 @@ class Desk:
         for address, told in suppressed_since(self.config.folder("journal"), self.suppressions.address):
             self.suppressions.apply(told, address, self.journal.stamp)
 
-    async def _tidy(self) -> None:
-        while True:
-            await asyncio.sleep(_TIDY)
-            with suppress(OSError):  # a full disk shows in the commits
-                await self.committer.aside(self._let_go)
-
-    def _let_go(self) -> None:
+    def _tidy(self) -> None:
         """Note how far suppression is applied, so that a start need not read far back, and drop what nobody needs."""
+        self._tidy_at = time.monotonic() + _TIDY
         if self.journal.end - self.suppressions.address > _BEHIND:
             self.suppressions.apply((), self.journal.end, self.journal.stamp)
         self.journal.drop((self.suppressions.address, *(lane.address() for lane in self._lanes)))

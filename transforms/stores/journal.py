@@ -30,6 +30,7 @@ KEEP = 7 * DAY
 
 _PLACE = struct.Struct(">BQQ")
 _FORM = 1
+SEGMENT_BYTES = 64 << 20
 
 Cursor = tuple[int, int]
 """Where a pulled log or a played file goes on: (address or byte offset, number of the next record)."""
@@ -68,7 +69,7 @@ class Journal:
 
     def __init__(self, folder: Path, *, sync: bool = True, keep: int = KEEP) -> None:
         self._folder, self._keep = folder, keep
-        self._log = LogWriter(folder, sync=sync)
+        self._log = LogWriter(folder, segment_bytes=SEGMENT_BYTES, sync=sync)
         self._counted_in = -1  # the segment that holds the counts
         self._heads: dict[int, int] = {}
         self.counts = last_counts(folder)
