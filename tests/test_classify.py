@@ -2,38 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 import pytest
+from apache_beam import Create, Flatten, Pipeline
+from apache_beam.runners.portability.fn_api_runner import FnApiRunner
+from apache_beam.testing.util import assert_that
 from hypothesis import given
 from hypothesis import strategies as st
-from posts import HOSTILE, mention
+from posts import HOSTILE, Told, ToldModels, mention
 from shop import shop
 
 from schemas.records import Classification, Mention, MentionRow, Said
 from schemas.workspace import Brand
+from transforms.batches import Failures, Feedback, Mentions, Rows
+from transforms.classify import Classify
 from transforms.logic.brands import gazetteers
 from transforms.logic.classify import WHOLE_TENANT, classify, line_id, refuse, together
 from transforms.logic.shard import Outputs
 
 TENANT = shop()
 BRANDS = gazetteers([(TENANT.name, TENANT.brands), ("solo", (Brand("Solo", ("solo",)),))])
-
-
-class Told:
-    """Models that say what they are told: a text's first word is its feeling."""
-
-    stamp = "told@0123"
-
-    def __init__(self) -> None:
-        self.asked: list[str] = []
-
-    def score(self, texts: Sequence[str]) -> list[tuple[str, float]]:
-        self.asked += texts
-        return [("negative" if text.startswith("bad") else "neutral", 0.75) for text in texts]
-
-    def language(self, text: str) -> tuple[str, float]:
-        return "en", 0.9
 
 
 def run(*mentions: Mention) -> Outputs:
@@ -180,3 +169,43 @@ def test_nothing_vanishes(posts: list[dict[str, object]]) -> None:
     assert len(out.failures) == sum(row.disposition == "failed" for row in lines(out))
     assert len(out.feedback) == sum(row.disposition == "applied" and bool(row.author) for row in lines(out))
     assert len({row.id for row in out.rows}) == len(out.rows)
+
+
+# --- on Beam ----------------------------------------------------------------------------------------------------------
+
+
+def test_on_beam_repeats_are_dropped_and_a_poison_text_costs_one_failure() -> None:
+    posts = [
+        mention("bad Fernweh", id="p1", sequence=1),
+        mention("bad Fernweh", id="p1", sequence=2),
+        mention("poison Fernweh", id="p3", sequence=3),
+        mention("good Kompass", id="p4", sequence=4),
+        mention("nothing", id="p5", sequence=5),
+    ]
+    with Pipeline(runner=FnApiRunner()) as pipeline:
+        mentions = pipeline | Create([Mentions(posts)]).with_output_types(Mentions)
+        out = mentions | "classify" >> Classify(ToldModels(), {"shop": TENANT}, 2, "cells")
+        assert_that((out.rows, out.repeated) | "all rows" >> Flatten(), each_line_once, label="rows")
+        assert_that((out.failures, out.refused) | "all failures" >> Flatten(), one_failure, label="failures")
+        assert_that(out.feedback, two_go_back, label="feedback")
+
+
+def each_line_once(batches: Iterable[Rows]) -> None:
+    rows = [row for batch in batches for row in batch.items if isinstance(row, MentionRow)]
+    assert sorted((row.sequence, row.disposition, row.reason) for row in rows) == [
+        (1, "applied", ""),
+        (2, "filtered", "duplicate"),
+        (3, "failed", "model_error"),
+        (4, "applied", ""),
+        (5, "filtered", "no_brand"),
+    ]
+
+
+def one_failure(batches: Iterable[Failures]) -> None:
+    assert [(each.sequence, each.detail) for batch in batches for each in batch.items] == [
+        (3, "RuntimeError: poisoned")
+    ]
+
+
+def two_go_back(batches: Iterable[Feedback]) -> None:
+    assert sorted(derived.cause for batch in batches for derived in batch.items) == ["p1", "p4"]

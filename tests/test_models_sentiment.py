@@ -130,7 +130,7 @@ def test_real_posts_to_airlines_are_understood_better_than_by_keywords(models: O
     ours = macro_f1(truth, [label for label, _ in models.score(texts)])
     keywords = macro_f1(truth, [LABELS[number] for number in guess(texts)])
     assert ours >= 0.60
-    assert ours >= keywords + 0.10
+    assert ours >= keywords + 0.08
 
 
 def macro_f1(truth: list[str], said: list[str]) -> float:

@@ -16,12 +16,14 @@ from apache_beam.pvalue import PCollection, TaggedOutput
 from models.registry import Models, OpenModels
 from schemas.records import Mention
 from schemas.workspace import Tenant
-from transforms.batches import Mentions, emit
+from transforms.batches import Failures, Feedback, Mentions, Rows, emit
 from transforms.logic.brands import Gazetteer, gazetteers
 from transforms.logic.classify import classify, refuse, together
 from transforms.logic.repeats import Repeats
 from transforms.logic.shard import Outputs
 from transforms.shards import Keyed
+
+KINDS = {"feedback": Feedback, "rows": Rows, "failures": Failures}
 
 
 class Classified(NamedTuple):
@@ -47,7 +49,9 @@ class Classify(PTransform):
     def expand(self, mentions: PCollection) -> Classified:
         fresh = mentions | "drop repeats" >> Keyed(Repeats, Mentions, self._shards, self._state)
         read = _Read(self._models, self._tenants)
-        said = fresh.mentions | "read what they say" >> ParDo(read).with_outputs("feedback", "rows", "failures")
+        said = fresh.mentions | "read what they say" >> ParDo(read).with_outputs(*KINDS)
+        for tag, kind in KINDS.items():
+            said[tag].element_type = kind
         return Classified(said.feedback, said.rows, said.failures, fresh.rows, fresh.failures)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from schemas.records import Mention
 
 HOSTILE = {
@@ -47,3 +49,28 @@ def mention(text: str, **changes: object) -> Mention:
         "raw": b"{}",
     }
     return Mention(**{**values, **changes})  # type: ignore[arg-type]
+
+
+class ToldModels:
+    """Models that say what they are told, ready to travel to a worker."""
+
+    def open(self) -> Told:
+        return Told()
+
+
+class Told:
+    """A text that begins with "bad" is negative, one that begins with "poison" breaks the model."""
+
+    stamp = "told@0123"
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    def score(self, texts: Sequence[str]) -> list[tuple[str, float]]:
+        self.asked += texts
+        if any(text.startswith("poison") for text in texts):
+            raise RuntimeError("poisoned")
+        return [("negative" if text.startswith("bad") else "neutral", 0.75) for text in texts]
+
+    def language(self, text: str) -> tuple[str, float]:
+        return "en", 0.9

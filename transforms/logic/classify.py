@@ -12,8 +12,9 @@ from typing import Protocol
 from msgspec import Struct
 
 from schemas.keys import derived_id
-from schemas.records import Classification, Derived, Failure, Ids, Mention, MentionRow, Said
+from schemas.records import Classification, Derived, Ids, Mention, MentionRow, Said
 from transforms.logic.brands import Gazetteer, Named
+from transforms.logic.refusals import failure
 from transforms.logic.shard import Outputs
 from transforms.logic.wording import visible
 
@@ -23,8 +24,6 @@ NO_BRAND, OWN_ACCOUNT, UNKNOWN_TENANT, MODEL_ERROR = "no_brand", "own_account", 
 EXCERPT = 280
 WHOLE_TENANT = ""
 """The brand of a post that speaks to a tenant with several brands without naming one."""
-
-_DETAIL = 200
 
 
 class Models(Protocol):
@@ -195,17 +194,4 @@ def handle_of(mention: Mention) -> str:
 
 def _fail(out: Outputs, mention: Mention, reason: str, detail: str) -> None:
     out.rows.append(line(mention, FAILED, reason))
-    out.failures.append(
-        Failure(
-            id=derived_id("failure", STAGE, mention.partition, mention.sequence, mention.sub),
-            tenant=mention.tenant,
-            stage=STAGE,
-            reason=reason,
-            detail=detail[:_DETAIL],
-            body=mention.raw,
-            received_at=mention.received_at,
-            partition=mention.partition,
-            sequence=mention.sequence,
-            sub=mention.sub,
-        )
-    )
+    out.failures.append(failure(STAGE, mention, reason, detail))
