@@ -95,7 +95,7 @@ class RowStore(Store):
             self._proven = {}
         self._proven.update(zip(keys, marks.tolist(), strict=True))
         for key in strangers:
-            del self._proven[key]
+            self._proven.pop(key, None)
         return values
 
     def earliest(self, lane: str, after: int) -> int:
@@ -143,9 +143,11 @@ class RowStore(Store):
         self._snapshots.tend(self._state)
         self._drop()
 
-    def close(self) -> None:
-        """Save the memory for a quick restart, then let another process write."""
-        self._snapshots.save(self._state)
+    def close(self, *, save: bool = True) -> None:
+        """Save the memory for a quick restart, then let another process write; without `save` as if killed."""
+        if save:
+            self._snapshots.save(self._state)
+        self._snapshots.give_up()
         self._segments.close()
         self._log.close()
 

@@ -66,11 +66,11 @@ class Snapshots:
             elif self._log.end - self._tried > max(self._log.segment_bytes, 2 * self._size):
                 self._begin(state)
         except OSError:  # a full disk: the commit stands, the snapshot is tried again a segment later
-            self._give_up()
+            self.give_up()
 
     def save(self, state: State) -> None:
         """Save everything now, if there is anything new."""
-        self._give_up()
+        self.give_up()
         if self._addresses[:1] == [self._log.end] or not self._log.end:
             return
         try:
@@ -78,7 +78,14 @@ class Snapshots:
             while self._making is not None:
                 self._step()
         except OSError:  # without it the next start replays more
-            self._give_up()
+            self.give_up()
+
+    def give_up(self) -> None:
+        """Leave a snapshot in the making unfinished."""
+        if self._making is not None:
+            with suppress(OSError):
+                self._making.abandon()
+            self._making = None
 
     def _begin(self, state: State) -> None:
         index, self._tried = state.index, self._log.end
@@ -90,9 +97,3 @@ class Snapshots:
         if making is not None and making.step():
             self._making, self._size = None, making.size
             self._addresses = snapshot_addresses(self._folder)
-
-    def _give_up(self) -> None:
-        if self._making is not None:
-            with suppress(OSError):
-                self._making.abandon()
-            self._making = None
