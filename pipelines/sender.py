@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-
-from transforms.stores.rows import RowStore
 
 from pipelines.clock import Clock, open_clock
 from pipelines.config import Config
@@ -21,13 +20,17 @@ from transforms.channels import Channel, ChannelError
 from transforms.channels.recorder import Recorder
 from transforms.channels.webhook import Secret, Webhook
 from transforms.deliver import Delivery, Way
+from transforms.stores.journal import last_counts
 from transforms.stores.lease import Lease
 from transforms.stores.log import LogReader
+from transforms.stores.rows import RowStore
 from transforms.stores.sends import Sends
 from transforms.stores.suppression import SuppressionView
 
 GRAPH = "sender 1"
 FRAMES = 64
+TIDY_EVERY = 600.0
+"""Real seconds between two looks at which receipts the log may forget."""
 
 log = logging.getLogger("rapport.sender")
 
@@ -48,7 +51,7 @@ async def _run(config: Config, stop: Callable[[], bool]) -> None:
     intents = IntentsLog(config.folder("person"), sends.position)
     delivery = Delivery(sends, channels, SuppressionView(config.folder("door")), clock, lease)
     try:
-        await _loop(delivery, intents, config, stop)
+        await _loop(delivery, intents, config, stop, store)
     finally:
         for channel in {id(channel): channel for channel in channels.values()}.values():
             await channel.close()
@@ -66,9 +69,15 @@ async def _clock(config: Config, stop: Callable[[], bool]) -> Clock | None:
     return open_clock(config.clock_file)
 
 
-async def _loop(delivery: Delivery, intents: IntentsLog, config: Config, stop: Callable[[], bool]) -> None:
+async def _loop(
+    delivery: Delivery, intents: IntentsLog, config: Config, stop: Callable[[], bool], store: RowStore
+) -> None:
     status = Status(config.folder("status"), "sender")
+    tidy_at = time.monotonic()
     while not stop():
+        if time.monotonic() >= tidy_at:
+            store.keep_from(pulled(config))
+            tidy_at += TIDY_EVERY
         try:
             busy = delivery.turn(intents)
         except OSError as error:
@@ -79,6 +88,11 @@ async def _loop(delivery: Delivery, intents: IntentsLog, config: Config, stop: C
         status.tell(lambda: figures(delivery))
     await delivery.finish(intents)
     status.tell(lambda: figures(delivery), now=True)
+
+
+def pulled(config: Config) -> int:
+    """The address in the sender's log up to which the door has journaled the receipts."""
+    return last_counts(config.folder("journal")).cursors.get("sender", (0, 0))[0]
 
 
 def figures(delivery: Delivery) -> dict[str, Any]:
@@ -93,6 +107,7 @@ def figures(delivery: Delivery) -> dict[str, Any]:
         "refused": counts.refused,
         "in_doubt": counts.in_doubt,
         "repeated": counts.repeated,
+        "ended": dict(delivery.ended),
         "open": counts.open,
         "latency_p50_ms": ordered[len(ordered) // 2] / 1000 if ordered else None,
         "latency_p99_ms": ordered[len(ordered) * 99 // 100] / 1000 if ordered else None,

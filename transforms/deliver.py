@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Mapping, Sequence
 from heapq import heappop, heappush
 from typing import Protocol
@@ -86,6 +86,7 @@ class Delivery:
         self.lanes = {way: Lane(channel.sink, clock.speed) for way, channel in channels.items()}
         self.alarms: dict[str, int] = {}
         self.latencies: deque[int] = deque(maxlen=1000)
+        self.ended: Counter[str] = Counter()
         self._agenda: list[tuple[int, str]] = []
         self._landed: deque[tuple[str, Answer, int]] = deque()
         self._going: list[str] = []
@@ -144,9 +145,9 @@ class Delivery:
         message = _message(send)
         lane = self.lanes.get((message.tenant, message.channel))
         if lane is None:
-            self.sends.end(key, message, stop(send, "UNREACHABLE", now))
+            self._end(key, message, stop(send, "UNREACHABLE", now))
         elif reason := look(message, False, now):
-            self.sends.end(key, message, stop(send, reason, now))
+            self._end(key, message, stop(send, reason, now))
         elif lane.disabled:
             self._at(message.expires_at, key)
         elif lane.paused_until - now > SHORT_PAUSE:
@@ -257,9 +258,13 @@ class Delivery:
             self.sends.put(key, send)
             self._at(send.due, key)
             return
-        self.sends.end(key, message, send)
+        self._end(key, message, send)
         if message.caused_at and send.state == "sent":
             self.latencies.append(send.at - message.caused_at)
+
+    def _end(self, key: str, message: Message, send: Send) -> None:
+        self.sends.end(key, message, send)
+        self.ended[f"{send.state} {send.code}"] += 1
 
     def _at(self, time: int, key: str) -> None:
         if time:
