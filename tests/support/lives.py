@@ -21,6 +21,7 @@ from story import DAY_ZERO, at, email
 
 from schemas.keys import address_in, address_of
 from schemas.records import (
+    DAY,
     CartUpdated,
     CaseChanged,
     CheckoutStarted,
@@ -139,6 +140,11 @@ class Lives:
         self.end = max(self.end, at(time))
         return self
 
+    def customer(self, who: str) -> Lives:
+        """Somebody who bought and gave consent eight days ago, which the shop tells us now: history starts nothing."""
+        before = self._now - 8 * DAY
+        return self.orders(who, f"{who}-0", "tent", happened=before).consents(who, YES, happened=before)
+
     # --- what people do -----------------------------------------------------------------------------------------------
 
     def signs_up(self, who: str, consent: Consent | None = YES, **more: Any) -> Lives:
@@ -203,7 +209,7 @@ class Lives:
         fact: Fact,
         *,
         trust: str = "server",
-        happened: str = "",
+        happened: str | int = "",
         past: Past | None = None,
         link: bytes = b"",
         confidence: str = "",
@@ -216,7 +222,7 @@ class Lives:
             tenant=self.tenant.name,
             trust=trust,
             source="test",
-            event_time=at(happened) if happened else self._now,
+            event_time=at(happened) if isinstance(happened, str) and happened else happened or self._now,
             received_at=self._now,
             partition=0,
             sequence=sequence,
@@ -250,7 +256,7 @@ class Lives:
         waiting = sorted(self.records, key=lambda known: known.order)
         for batch in cut(waiting, sizes):
             _step(store, stage, total, batch, batch[-1].event.received_at)
-        _step(store, stage, total, [], self.end)
+        _step(store, stage, total, [], self.end + 1)
         done = 0
         for _ in range(rounds):
             back = total.feedback[done:]

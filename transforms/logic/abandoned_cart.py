@@ -18,33 +18,35 @@ from transforms.logic.words import CartWords
 TRIGGER = "abandoned_cart"
 
 
-def follow(moment: Moment) -> Iterator[Candidate]:
+def follow(moment: Moment) -> tuple[Candidate, ...]:
     """Start, restart or cancel the wait after something happened to the cart; the reminder itself comes by wake."""
-    campaigns = moment.plan.of_trigger(TRIGGER)
-    if campaigns:
-        runs = {run.campaign: run for run in RUNS.read(moment.person.runs)}
-        for campaign in campaigns:
-            _follow(moment, campaign, runs)
-        store(moment.person, list(runs.values()))
-        _regret(moment, {campaign.name for campaign in campaigns})
-    return iter(())
+    runs = RUNS.read(moment.person.runs)
+    for campaign in moment.plan.of_trigger(TRIGGER):
+        _follow(moment, campaign, runs)
+    store(moment.person, runs)
+    _regret(moment)
+    return ()
 
 
-def _follow(moment: Moment, campaign: Campaign, runs: dict[str, Run]) -> None:
-    live, run = moment.live, runs.get(campaign.name)
+def _follow(moment: Moment, campaign: Campaign, runs: list[Run]) -> None:
+    run = next((run for run in runs if run.campaign == campaign.name), None)
+    live = moment.live
     if live is None:
         if run is not None and run.due:
             run.due = 0
             moment.out.rows.append(cancelled(moment, _candidate(moment, campaign, run, moment.now), "EXCEPTION_EVENT"))
-    elif (run is None or live.order > (run.at, run.trigger)) and moment.now - live.at <= HISTORY:
+    elif moment.now - live.at <= HISTORY:
         due = max(live.at + campaign.after[0], moment.now)
-        runs[campaign.name] = Run(campaign.name, live.id, live.at, due, moment.shared)
+        if run is None:
+            runs.append(Run(campaign.name, live.id, live.at, due, moment.shared))
+        elif live.order > (run.at, run.trigger):
+            run.trigger, run.at, run.due, run.shared = live.id, live.at, due, moment.shared
 
 
 def store(person: Person, runs: list[Run]) -> None:
     """Keep the waits; the person's next wake follows from them."""
     person.runs = RUNS.write(runs)
-    person.run_due = min((run.due for run in runs if run.due), default=0)
+    person.run_due = min([run.due for run in runs if run.due], default=0)
 
 
 def on_wake(moment: Moment) -> Iterator[Candidate]:
@@ -72,12 +74,13 @@ def _candidate(moment: Moment, campaign: Campaign, run: Run, created_at: int) ->
     )
 
 
-def _regret(moment: Moment, names: set[str]) -> None:
+def _regret(moment: Moment) -> None:
     """Record, once a reminder, that what should have stopped it had happened before it went."""
     op = moment.cart_op
     if op is None or op.change not in cart.ENDS or op.at >= moment.now:
         return
     sends = SENDS.read(moment.person.sends)
+    names = {campaign.name for campaign in moment.plan.of_trigger(TRIGGER)}
     late = [send for send in sends if send.campaign in names and not send.regretted and op.at < send.decided]
     for send in late:
         live = cart.fold(each for each in CART.read(moment.person.cart) if each.at < send.decided)[1]

@@ -27,20 +27,17 @@ Held = dict[str, Item]
 
 def learn(moment: Moment) -> bool:
     """Put what happened where it belongs in time; `moment.live` is then the activity that a reminder is about."""
-    op = _operation(moment)
-    ops = CART.read(moment.person.cart)
-    newest = not ops or op.order > ops[-1].order
-    ops = insert(ops, op)
+    op = moment.cart_op = _operation(moment)
+    ops = insert(CART.read(moment.person.cart), op)
     moment.person.cart = CART.write(ops)
-    moment.cart_op = op
-    moment.live = op if newest and op.change == "add" and op.items else fold(ops)[1]
+    moment.live = op if ops[-1] is op and op.change == "add" and op.items else fold(ops)[1]
     return True
 
 
 def _operation(moment: Moment) -> CartOp:
     event = moment.cause
     fact = event.fact
-    if isinstance(fact, CartUpdated):
+    if type(fact) is CartUpdated:
         return CartOp(event.event_time, event.id, fact.change, fact.items)
     assert isinstance(fact, CheckoutStarted | OrderPlaced)
     bought = tuple(Item(item.product) for item in fact.items)
@@ -51,7 +48,7 @@ def insert(ops: list[CartOp], op: CartOp) -> list[CartOp]:
     """The operations with one more, without those that no longer matter."""
     if ops and ops[0].change in _RESETS and op.at < ops[0].at:
         return ops
-    if not ops or op.order > ops[-1].order:
+    if not ops or op.at > ops[-1].at:
         ops.append(op)
     else:
         insort(ops, op, key=_order)

@@ -7,7 +7,7 @@ stored until the whole batch has been applied.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from heapq import heapify, heappop, heappush
 
@@ -57,7 +57,7 @@ from transforms.logic.profile import RUNS, Alias, Person, pack_row, unpack_row
 from transforms.logic.shard import Outputs, Shard
 
 Learner = Callable[[Moment], bool]
-Rule = Callable[[Moment], Iterator[Candidate]]
+Rule = Callable[[Moment], Iterable[Candidate]]
 
 LEARN: dict[type[Fact], tuple[Learner, ...]] = {
     Viewed: (views.learn,),

@@ -7,6 +7,7 @@ through its `Section`, so an ordinary page view decodes some numbers and a few s
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
 from msgspec import Raw, Struct
@@ -24,14 +25,10 @@ _MAP = Raw(b"\x80")
 class Section(Generic[T]):
     """The typed view of a packed section."""
 
-    __slots__ = ("_decode",)
+    __slots__ = ("read",)
 
     def __init__(self, kind: Any) -> None:
-        self._decode = Decoder(kind).decode
-
-    def read(self, packed: Raw) -> T:
-        value: T = self._decode(packed)
-        return value
+        self.read: Callable[[Raw], T] = Decoder(kind).decode
 
     def write(self, value: T) -> Raw:
         return Raw(_encode(value))
