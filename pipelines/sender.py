@@ -19,13 +19,14 @@ from schemas.records import Message
 from transforms.channels import Channel, ChannelError
 from transforms.channels.recorder import Recorder
 from transforms.channels.webhook import Secret, Webhook
-from transforms.deliver import Delivery, Way
+from transforms.deliver import Delivery
 from transforms.stores.journal import last_counts
 from transforms.stores.lease import Lease
 from transforms.stores.log import LogReader
 from transforms.stores.rows import RowStore
 from transforms.stores.sends import Sends
 from transforms.stores.suppression import SuppressionView
+from transforms.surroundings import Way
 
 GRAPH = "sender 1"
 FRAMES = 64

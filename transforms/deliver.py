@@ -9,9 +9,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter, deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from heapq import heappop, heappush
-from typing import Protocol
 
 from msgspec.structs import replace
 
@@ -37,6 +36,7 @@ from transforms.logic.lanes import Lane
 from transforms.stores import faults
 from transforms.stores.lease import Lease
 from transforms.stores.sends import Sends
+from transforms.surroundings import Clock, Intents, Suppression, Way
 
 POINTS = ("sender.before_claim", "sender.after_claim", "sender.after_send", "sender.after_outcome")
 CLOSED = "closed"
@@ -44,32 +44,6 @@ UNSURE = "unsure"
 SHORT_PAUSE = 60 * SECOND
 
 log = logging.getLogger("rapport.sender")
-
-Way = tuple[str, str]
-"""(tenant, channel): where a message leaves."""
-
-
-class Clock(Protocol):
-    """Journal time in microseconds, running `speed` times as fast as real time."""
-
-    @property
-    def speed(self) -> float: ...
-
-    def now(self) -> int: ...
-
-
-class Suppression(Protocol):
-    """The door's suppressions, read afresh at each call."""
-
-    def blocks(self, tenant: str, keys: Sequence[bytes], klass: str, category: str, channel: str) -> bool: ...
-
-
-class Intents(Protocol):
-    """The job's intents from a cursor on; never waits."""
-
-    def read(self) -> list[Message]: ...
-
-    def position(self) -> bytes: ...
 
 
 class Delivery:

@@ -105,32 +105,24 @@ def sink() -> Any:
         yield one
 
 
-@pytest.mark.parametrize("point", POINTS)
-def test_a_kill_at_a_named_place_loses_and_doubles_nothing(tmp_path: Path, sink: Sink, point: str) -> None:
-    site = Site(tmp_path, sink)
-    site.decide(10)
-    site.dies_at(f"{point}:1")
-    site.decide(10)
-    site.delivers()
-    assert site.lost() == set()
-    assert sink.contradicted == []
-    assert Counter(fact.key for fact in site.receipts()) == Counter(site.keys)
-    assert {fact.state for fact in site.receipts()} == {"sent"}
-
-
-@pytest.mark.chaos
-def test_five_kills_at_every_named_place_lose_and_double_nothing(tmp_path: Path, sink: Sink) -> None:
-    site = Site(tmp_path, sink)
-    for number in range(5):
+def killed_at_every_point(site: Site, rounds: int) -> None:
+    """New intents, and a sender that dies over them, for each named place; in the end a sender that lives."""
+    for number in range(rounds):
         for point in POINTS:
             site.decide(20)
             nth = 1 + 4 * number if point == "sender.after_send" else 1
             site.dies_at(f"{point}:{nth}")
     site.delivers()
-    assert site.kills == 5 * len(POINTS)
+    assert site.kills == rounds * len(POINTS)
     assert site.lost() == set()
-    assert sink.contradicted == []
+    assert site.sink.contradicted == []
     assert Counter(fact.key for fact in site.receipts()) == Counter(site.keys)
+    assert {fact.state for fact in site.receipts()} == {"sent"}
+
+
+@pytest.mark.parametrize("rounds", [1, pytest.param(5, marks=pytest.mark.chaos)])
+def test_kills_at_every_named_place_lose_and_double_nothing(tmp_path: Path, sink: Sink, rounds: int) -> None:
+    killed_at_every_point(Site(tmp_path, sink), rounds)
 
 
 def test_an_outcome_written_before_the_send_is_caught(tmp_path: Path, sink: Sink) -> None:
