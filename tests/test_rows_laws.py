@@ -142,7 +142,7 @@ def test_disk_and_memory_are_twins() -> None:
 
 @pytest.mark.slow
 def test_disk_and_memory_are_twins_for_long() -> None:
-    run_state_machine_as_test(Twins, settings=settings(max_examples=80, stateful_step_count=100, deadline=None))
+    run_state_machine_as_test(Twins, settings=settings(max_examples=300, stateful_step_count=100, deadline=None))
 
 
 @given(st.lists(st.tuples(st.booleans(), st.integers(0, 1000), st.integers(1, 400)), max_size=30), st.integers())

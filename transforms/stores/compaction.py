@@ -12,7 +12,7 @@ from mmap import mmap
 import numpy as np
 from numpy.typing import NDArray
 
-from transforms.stores.frames import Entry, read_segment_head
+from transforms.stores.frames import LONGEST_HEAD, Entry, read_segment_head
 from transforms.stores.index import Index, Rows, addresses_of, read_rows, sizes_of
 from transforms.stores.log import LogWriter, outlines
 from transforms.stores.packed import Numbers
@@ -79,7 +79,7 @@ class Compaction:
     def _restart(self, start: int) -> None:
         behind = self._log.starts[self._log.starts.index(start) + 1]
         self._view = self._segments.view(start, behind - start)  # all of it: it no longer grows
-        head = read_segment_head(self._view[: 1 << 16])
+        head = read_segment_head(self._view[:LONGEST_HEAD])
         self._segment = start
         self._address, self._row = (head.end if head else start), 0
         self._next = self._address, 0

@@ -23,6 +23,8 @@ _FRAME_MAGIC = b"RpF1"
 _PART = struct.Struct("<QIII")  # first number, count, length, checksum
 _COVERED = 8  # a checksum covers everything behind magic and checksum
 LONGEST_DIRECTORY = 1 << 16
+LONGEST_HEAD = 1 << 16
+"""Bytes within which a segment's head ends."""
 
 
 class Part(Struct, frozen=True, gc=False):

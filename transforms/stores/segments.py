@@ -46,6 +46,14 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
+def make_folder(folder: Path, *, sync: bool) -> None:
+    """Make a folder, and its new names durable up to the first that was there."""
+    missing = [path for path in (folder, *folder.parents) if not path.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in missing if sync else ():
+        sync_folder(path.parent)
+
+
 class Lock:
     """The right to write in a folder, held until `close` or the end of the process."""
 
