@@ -140,10 +140,10 @@ class Resident:
         self._armed.difference_update(delta.taken)
         for wake in delta.armed:
             self._arm(wake)
+        self._forget_before(delta.since)  # first: an id may have been forgotten and seen again
         for day, marks in delta.seen.items():
             self._days.setdefault(day, {}).update(marks)
             self._seen.update(marks)
-        self._forget_before(delta.since)
 
     def _put(self, key: bytes, row: bytes | None) -> None:
         old = self.rows.pop(key, None) if row is None else self.rows.get(key)

@@ -15,6 +15,7 @@ from transforms.logic.shard import CONFLICT, NEW, Outputs, Shard
 
 START = 1_790_000_000 * SECOND
 _TALLY = struct.Struct(">qq")  # count, when it wakes
+_ROW = struct.Struct(">q400x")
 
 
 def entry(person: str, what: str = "click") -> Entry:
@@ -115,7 +116,7 @@ class Tally:
         key, what = self.key(item), item.fact.name
         row = shard.get_many([key])[0]
         count, wake = _TALLY.unpack(row) if row else (0, 0)
-        if row and wake <= item.received_at:  # its own wake comes first
+        if row and 0 < wake < item.received_at:  # its own wake comes first
             outputs.rows.append(told(key, wake, count, "still"))
         number = int.from_bytes(key.ljust(8, b"\0")[:8])
         verdict = shard.first_seen([number], [len(what)], item.received_at)[0] if what.startswith("once") else NEW
@@ -153,3 +154,50 @@ def told(key: bytes, time: int, count: int, what: str, reason: str = "") -> Even
     """A line that says what became of a person at a time."""
     name = derived_id("told", key, time, what)
     return EventRow(name, "shop", what, time, time, 0, count, 0, False, "", "", key.decode(), "applied", reason)
+
+
+class Pass(DoFn):
+    """Hands its batch on."""
+
+    def process(self, batch: Events) -> Iterator[Events]:
+        yield batch
+
+
+class Nothing:
+    """A keyed stage that keeps nothing."""
+
+    name = "nothing"
+
+    def key(self, item: Event) -> bytes:
+        return item.ids.customer.encode()
+
+    def run(self, shard: Shard, items: Sequence[Event]) -> Outputs:
+        return Outputs(events=list(items))
+
+    def wake(self, shard: Shard, upto: int) -> Outputs:
+        return Outputs()
+
+    def refuse(self, item: Event, error: Exception) -> Outputs:
+        return Outputs()
+
+
+class Count(Nothing):
+    """Counts events in a row of 400 bytes a person, with a wake for each tenth."""
+
+    name = "count"
+
+    def run(self, shard: Shard, items: Sequence[Event]) -> Outputs:
+        people = [item.ids.customer.encode() for item in items]
+        keys = list(dict.fromkeys(people))
+        counts = {key: _ROW.unpack(row)[0] if row else 0 for key, row in zip(keys, shard.get_many(keys), strict=True)}
+        for person in people:
+            counts[person] += 1
+        shard.put_many({key: _ROW.pack(count) for key, count in counts.items()})
+        now = items[-1].received_at
+        shard.wake_many([(now + 30 * SECOND, key) for key, count in counts.items() if count % 10 == 0])
+        return Outputs(events=list(items))
+
+    def wake(self, shard: Shard, upto: int) -> Outputs:
+        due = shard.due(upto)
+        shard.get_many([key for _, key in due])
+        return Outputs()
