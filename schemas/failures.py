@@ -14,6 +14,7 @@ BAD_VALUE = "bad_value"  # an amount that is no amount: negative, NaN, beyond al
 MISSING_FIELD = "missing_field"
 NOT_TRUSTED = "not_trusted"  # only a server key may say this
 UNKNOWN_KIND = "unknown_kind"
+UNKNOWN_VERSION = "unknown_version"  # bytes of ours, but of another Rapport
 NO_IDENTIFIER = "no_identifier"
 UNKNOWN_KEY = "unknown_key"
 DUPLICATE = "duplicate"  # the same record came before; filtered, not failed
@@ -33,6 +34,7 @@ REASONS = (
     MISSING_FIELD,
     NOT_TRUSTED,
     UNKNOWN_KIND,
+    UNKNOWN_VERSION,
     NO_IDENTIFIER,
     UNKNOWN_KEY,
     CONFLICT,

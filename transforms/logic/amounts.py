@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 
 from schemas.failures import BAD_VALUE, Refused
-from transforms.logic.identifiers import Scalar
 
 MOST = 10**12
 """The largest amount, in hundredths."""
@@ -16,21 +15,21 @@ _DECIMAL_COMMA = re.compile(r"[0-9]+,[0-9]{1,2}")
 _PLAIN = re.compile(r"[0-9]{1,15}(?:\.[0-9]{0,15})?")
 
 
-def hundredths(value: Scalar) -> int | None:
+def hundredths(value: object) -> int | None:
     """89.9, "89.90", "89,90" or "1,089.90" as hundredths; None for what is no amount from 0 to `MOST`."""
     if isinstance(value, str):
         return _written(value)
-    if value is None or value is True or value is False:
+    if not isinstance(value, int | float) or isinstance(value, bool):
         return None
-    return round(value * 100) if 0 <= value * 100 <= MOST else None
+    return round(value * 100) if 0 <= value <= MOST // 100 else None
 
 
-def price(value: Scalar) -> int:
+def price(value: object) -> int:
     """The price of an item, 0 if unknown: it decorates a message and never decides anything."""
     return hundredths(value) or 0
 
 
-def demand(value: Scalar, field: str) -> int:
+def demand(value: object, field: str) -> int:
     """An amount that counts. Raises Refused (bad_value)."""
     amount = hundredths(value)
     if amount is None:
@@ -38,16 +37,16 @@ def demand(value: Scalar, field: str) -> int:
     return amount
 
 
-def pieces(value: Scalar) -> int:
+def pieces(value: object) -> int:
     """A quantity: 1 if none or nonsense, at most `MOST_PIECES`; 0 stays 0."""
     if isinstance(value, str):
         value = int(value[:9]) if value.isdecimal() and value.isascii() else None
-    if value is None or not value >= 0:
+    if not isinstance(value, int | float) or isinstance(value, bool) or not value >= 0:
         return 1
     return int(min(value, MOST_PIECES))
 
 
-def currency(value: Scalar) -> str:
+def currency(value: object) -> str:
     """Three capital letters, or nothing."""
     text = value.strip().upper() if isinstance(value, str) and len(value) < 10 else ""
     return text if len(text) == 3 and text.isascii() and text.isalpha() else ""

@@ -58,12 +58,10 @@ NETWORKS = (
 )
 _SAME_NETWORK = {"x": "twitter"}
 
-Scalar = str | int | float | bool | None
 
-
-def opaque(value: Scalar) -> str:
+def opaque(value: object) -> str:
     """A customer id or a cookie: as it came, without surrounding space; empty if it is nobody's or cannot be shown."""
-    text = value if type(value) is str else _text(value)
+    text = value if isinstance(value, str) else _text(value)
     if not text.isprintable() or text[:1] == " " or text[-1:] == " ":
         text = text.strip()
     if len(text) > LONGEST or not text.isprintable() or (len(text) < 40 and text.casefold() in _NOBODY):
@@ -71,9 +69,9 @@ def opaque(value: Scalar) -> str:
     return text
 
 
-def email(value: Scalar) -> str:
+def email(value: object) -> str:
     """One address in lower case; empty for anything else, so that no list and no line break ever passes for one."""
-    if type(value) is not str or len(value) > _LONGEST_EMAIL + 20:
+    if not isinstance(value, str) or len(value) > _LONGEST_EMAIL + 20:
         return ""
     text = value.strip().lower()
     if len(text) > _LONGEST_EMAIL or not text.isascii() or not _EMAIL.fullmatch(text):
@@ -82,18 +80,18 @@ def email(value: Scalar) -> str:
     return "" if len(mailbox) > 64 or mailbox in _NOBODYS_MAILBOX else text
 
 
-def phone(value: Scalar) -> str:
+def phone(value: object) -> str:
     """A number in E.164 (`+48601234567`); empty without a country code or for anything else."""
-    if type(value) is not str or len(value) > 40 or not value.isascii():
+    if not isinstance(value, str) or len(value) > 40 or not value.isascii():
         return ""
     text = _PHONE_MARKS.sub("", value)
     text = "+" + text[2:] if text.startswith("00") else text
     return text if _PHONE.fullmatch(text) else ""
 
 
-def handle(network: str, name: Scalar) -> str:
+def handle(network: str, name: object) -> str:
     """A name on a network, `network:name` in lower case; empty for anything else."""
-    if type(name) is not str or len(name) > LONGEST:
+    if not isinstance(name, str) or len(name) > LONGEST:
         return ""
     where = network.strip().lower()
     who = name.strip().lower().removeprefix("@")
@@ -102,7 +100,7 @@ def handle(network: str, name: Scalar) -> str:
     return f"{_SAME_NETWORK.get(where, where)}:{who}"
 
 
-def _text(value: Scalar) -> str:
-    if type(value) is int:
-        return str(value) if 0 < value < 1 << 128 else ""
-    return str(int(value)) if type(value) is float and 0 < value < 1e15 and value.is_integer() else ""
+def _text(value: object) -> str:
+    if isinstance(value, float) and value.is_integer() and value < 1e15:
+        value = int(value)
+    return str(value) if isinstance(value, int) and value is not True and 0 < value < 1 << 128 else ""

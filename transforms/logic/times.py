@@ -24,16 +24,16 @@ _SCALES = ((10**11, SECOND), (10**14, 1000), (10**17, 1))  # seconds, millisecon
 _NANOSECONDS = 10**20
 
 
-def moment(value: str | int | float | bool | None) -> int:
+def moment(value: object) -> int:
     """A time as ISO text (without a zone: UTC) or as a number since 1970 whose unit its size tells; 0 for nothing.
 
     Raises Refused (bad_time) for anything else, for times before 1970 and after the year 9999.
     """
-    if type(value) is str and value and not value.isdigit():
+    if isinstance(value, str) and value and not value.isdecimal():
         return _iso(value)
     if value is None or value == "":
         return 0
-    if type(value) is bool:
+    if not isinstance(value, str | int | float) or isinstance(value, bool) or len(str(value)) > 30:
         raise _bad(value)
     return _number(value)
 
@@ -66,7 +66,7 @@ def _iso(text: str) -> int:
 
 def _number(value: str | int | float) -> int:
     try:
-        number = float(value) if type(value) is float else int(value)
+        number = value if isinstance(value, float) else int(value)
     except ValueError as error:
         raise _bad(value) from error
     for limit, scale in _SCALES:

@@ -1,0 +1,151 @@
+"""One call of an SDK as a typed event: when it happened, who it is about, what it says, what it permits."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from msgspec.structs import replace
+
+from schemas.failures import MISSING_FIELD, NOT_TRUSTED, Refused
+from schemas.records import (
+    CLAIMED,
+    Aliased,
+    AnyFact,
+    Block,
+    CartUpdated,
+    CheckoutStarted,
+    Confirmed,
+    Consent,
+    ConsentChanged,
+    Custom,
+    CutsPublished,
+    Entry,
+    Event,
+    Identified,
+    Ids,
+    OrderPlaced,
+    Receipt,
+    SignedUp,
+    Traits,
+    Unsubscribed,
+    Viewed,
+)
+from transforms.logic import calls, consents
+from transforms.logic.bodies import check, check_keys, check_person, decode
+from transforms.logic.calls import Call
+from transforms.logic.eventids import id_of
+from transforms.logic.facts import fact_of
+from transforms.logic.identifiers import email, opaque, phone
+from transforms.logic.properties import Permission, Properties, SignUp
+from transforms.logic.times import event_time, moment
+from transforms.logic.traits import handle_of, traits_of
+from transforms.logic.vocabulary import Meaning, meaning
+
+_LONGEST_NAME = 200
+_PAGES = {"page": Meaning("page", "page"), "screen": Meaning("page", "screen")}
+_LIGHT = frozenset((Viewed, CartUpdated, Custom))
+"""What happens most, and what nobody is harmed by."""
+
+_NAMING = frozenset((SignedUp, ConsentChanged, Confirmed, Unsubscribed, CheckoutStarted, OrderPlaced))
+"""Facts whose properties may name the person: nowhere else is an address in the properties the caller's own."""
+
+_NO_PROPERTIES = Properties()
+_GROUP = Custom("Group")
+
+
+@lru_cache(4096)
+def _meaning(name: str) -> Meaning:
+    """What a name means; a page view told as a track call is read like a page call."""
+    found = meaning(name)
+    return _PAGES[found.variant] if found.variant in _PAGES else found
+
+
+def event_of(entry: Entry, block: Block, sequence: int) -> tuple[Event, str]:
+    """The event in a Segment call, and what was amended of its time ("" for nothing). Raises Refused."""
+    body = entry.body
+    check(body)
+    call = decode(calls.decoder, body)
+    fact, properties = _fact(entry.kind, call)
+    permitted = _consents(fact, properties, call)
+    if type(fact) in _LIGHT and not permitted:
+        check_person(body)
+    else:
+        check_keys(body)
+    received = block.received_at
+    time, note = event_time(moment(call.original or call.at), moment(call.sent) or entry.sent_at, received)
+    event = Event(
+        id_of(call.id, body),
+        entry.tenant,
+        entry.trust,
+        entry.source,
+        time,
+        received,
+        block.partition,
+        sequence,
+        _ids(fact, properties, call),
+        _believed(fact, entry.trust, time),
+        permitted,
+        None if type(fact) is Viewed else _traits(fact, call),
+        body,
+    )
+    return event, note
+
+
+def _fact(kind: str, call: Call) -> tuple[AnyFact, Properties]:
+    if kind == "track":
+        name = call.event
+        return fact_of(_meaning(name if isinstance(name, str) and len(name) <= _LONGEST_NAME else ""), call)
+    if kind in _PAGES:
+        return fact_of(_PAGES[kind], call)
+    if kind == "identify":
+        return Identified(), _NO_PROPERTIES
+    if kind == "alias":
+        return _aliased(call), _NO_PROPERTIES
+    return _GROUP, _NO_PROPERTIES
+
+
+def _aliased(call: Call) -> Aliased:
+    previous = opaque(call.previous)
+    if not previous:
+        raise Refused(MISSING_FIELD, f"previousId: expected an id, got {str(call.previous)[:60]!r}")
+    return Aliased(previous)
+
+
+def _believed(fact: AnyFact, trust: str, time: int) -> AnyFact:
+    """The fact, if this caller may say so."""
+    kind = type(fact)
+    if trust == CLAIMED and (
+        kind is Receipt or kind is CutsPublished or (isinstance(fact, Confirmed) and not fact.token)
+    ):
+        raise Refused(NOT_TRUSTED, f"{fact.kind}: expected a server key")
+    return replace(fact, at=time) if kind is Receipt else fact
+
+
+def _ids(fact: AnyFact, properties: Properties, call: Call) -> Ids:
+    customer, cookie, said = opaque(call.user), opaque(call.anonymous), call.words
+    mail = number = handle = ""
+    if type(fact) in _NAMING:
+        mail, number = email(properties.email), phone(properties.phone)
+    for words in said:
+        mail, number = mail or email(words.email), number or phone(words.phone)
+        handle = handle or handle_of(words)
+    return Ids(customer, mail, number, handle, cookie)
+
+
+def _traits(fact: AnyFact, call: Call) -> Traits | None:
+    return None if type(fact) in _LIGHT and not call.words else traits_of(call)
+
+
+def _consents(fact: AnyFact, properties: Properties, call: Call) -> tuple[Consent, ...]:
+    """Every permission in the record; `Consent Updated` is one itself if it lists none."""
+    found = consents.listed(properties.consent) if len(memoryview(properties.consent)) else ()
+    ticked = properties.marketing_opt_in if isinstance(properties, SignUp) else None
+    if isinstance(fact, Identified):
+        for words in call.words[:1]:
+            found += consents.listed(words.consent) if len(memoryview(words.consent)) else ()
+            ticked = words.marketing_opt_in
+    if ticked is not None and consents.is_true(ticked):
+        found += (consents.OPT_IN,)
+    if isinstance(properties, Permission) and not found:
+        found = (consents.consent(properties),)
+    return found

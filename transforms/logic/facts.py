@@ -1,0 +1,191 @@
+"""What a call says, typed: one reader a canonical type, from the properties that its rules use.
+
+What a decision hangs on is demanded (an order has an id and an amount); what only decorates a message may be missing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple, cast
+
+import msgspec
+from msgspec import Struct
+
+from schemas.failures import MISSING_FIELD, WRONG_TYPE, Refused
+from schemas.records import (
+    AnyFact,
+    CartUpdated,
+    CaseChanged,
+    CheckoutStarted,
+    Confirmed,
+    ConsentChanged,
+    Custom,
+    CutsPublished,
+    OrderChanged,
+    OrderPlaced,
+    Receipt,
+    SignedUp,
+    Unsubscribed,
+    Viewed,
+)
+from transforms.logic.amounts import currency, demand, hundredths
+from transforms.logic.bodies import decode
+from transforms.logic.calls import Call, Page
+from transforms.logic.consents import is_true
+from transforms.logic.identifiers import opaque
+from transforms.logic.products import item, items, label
+from transforms.logic.properties import (
+    CartChange,
+    Case,
+    Cuts,
+    Leaving,
+    MailReport,
+    PageView,
+    Permission,
+    ProductView,
+    Properties,
+    Purchase,
+    SignUp,
+)
+from transforms.logic.vocabulary import Meaning
+
+_URL = 2000
+_OPENING = ord("{")
+_NONE = (b"", b"[]", b"null")  # PHP writes an empty object as a list
+_WEB = ("http://", "https://", "/")
+
+
+class Reader(NamedTuple):
+    """How the properties of one type are decoded and what fact they make."""
+
+    decoder: msgspec.json.Decoder[Any]
+    empty: Any
+    read: Callable[[Any, str, Call], AnyFact]
+
+
+def fact_of(meaning: Meaning, call: Call) -> tuple[AnyFact, Properties]:
+    """The fact of a call and its properties (consent, address). Raises Refused (any reason of a field)."""
+    reader = READERS[meaning.kind]
+    raw = memoryview(call.properties)
+    if len(raw) and raw[0] == _OPENING:
+        properties = decode(reader.decoder, call.properties)
+    elif bytes(raw) in _NONE:
+        properties = reader.empty
+    else:
+        raise Refused(WRONG_TYPE, f"properties: expected an object, got {bytes(raw[:60])!r}")
+    return reader.read(properties, meaning.variant, call), properties
+
+
+def _viewed(said: PageView | ProductView, what: str, call: Call) -> AnyFact:
+    if isinstance(said, ProductView):
+        return Viewed(what, _url(said.url), "", item(said))
+    page = call.around.page
+    page = page if isinstance(page, Page) else _NO_PAGE
+    return Viewed(what, _url(said.url or page.url or said.path), label(said.title or call.name or page.title))
+
+
+def _cart(said: CartChange, change: str, _call: Call) -> AnyFact:
+    cart, money = opaque(said.cart_id), currency(said.currency)
+    listed = said.products if said.products is not None else said.items
+    if isinstance(listed, list) and change != "empty":
+        held = items(listed)
+        return CartUpdated("replace" if held else "empty", cart, money, held)
+    if change == "empty":
+        return CartUpdated(change, cart, money)
+    one = item(said)
+    if one is None or change == "replace":
+        raise Refused(MISSING_FIELD, "expected product_id, sku or a list of products")
+    return CartUpdated(change, cart, money, (one,))
+
+
+def _checkout(said: Purchase, _variant: str, _call: Call) -> AnyFact:
+    name = opaque(said.checkout_id or said.order_id)
+    worth = _first(said.value, said.revenue, said.total)
+    return CheckoutStarted(name, hundredths(worth) or 0, currency(said.currency), _bought(said))
+
+
+def _order(said: Purchase, _variant: str, _call: Call) -> AnyFact:
+    worth, bought = _first(said.revenue, said.total, said.value), _bought(said)
+    amount = sum(each.price * each.quantity for each in bought) if worth is None else demand(worth, "revenue, total")
+    return OrderPlaced(_order_id(said), amount, currency(said.currency), bought)
+
+
+def _order_change(said: Purchase, change: str, _call: Call) -> AnyFact:
+    taken = _first(said.refund_amount, said.total, said.value) if change == "refunded" else None
+    return OrderChanged(_order_id(said), change, 0 if taken is None else demand(taken, "total"))
+
+
+def _case(said: Case, variant: str, _call: Call) -> AnyFact:
+    return CaseChanged(_demanded(said.case_id, "case_id"), variant == "opened")
+
+
+def _unsubscribed(said: Leaving, _variant: str, _call: Call) -> AnyFact:
+    category = label(said.category or said.list or said.list_id, 60).lower() or "marketing"
+    return Unsubscribed(category, is_true(said.all) or category in ("all", "*"))
+
+
+def _cuts(said: Cuts, _variant: str, _call: Call) -> AnyFact:
+    bounds = said.recency, said.frequency, said.monetary
+    if any(list(each) != sorted(each) or not 0 <= each[0] <= each[3] <= 10**12 for each in bounds):
+        raise Refused(WRONG_TYPE, "recency, frequency, monetary: expected four rising whole numbers each")
+    if not any(said.recency):
+        raise Refused(MISSING_FIELD, "expected recency, frequency and monetary")
+    return CutsPublished(_demanded(said.version, "version"), *bounds)
+
+
+def _report(said: MailReport, state: str, call: Call) -> AnyFact:
+    key = opaque(said.key or said.email_id)
+    if len(key) != 65:
+        return Custom(label(call.event))  # a message of somebody else's
+    return Receipt(key, state, 0, "email", label(said.code or said.reason, 60))
+
+
+def _custom(_said: Properties, _variant: str, call: Call) -> AnyFact:
+    name = label(call.event if isinstance(call.event, str) else str(call.event or ""), 100)
+    if not name:
+        raise Refused(MISSING_FIELD, "event: expected the name of what happened")
+    return Custom(name)
+
+
+def _bought(said: Purchase) -> tuple[Any, ...]:
+    return items(said.products if said.products is not None else said.items)
+
+
+def _order_id(said: Purchase) -> str:
+    return _demanded(said.order_id or said.transaction_id, "order_id")
+
+
+def _demanded(value: object, field: str) -> str:
+    text = opaque(value)
+    if not text:
+        raise Refused(MISSING_FIELD, f"{field}: expected text or a number, got {str(value)[:60]!r}")
+    return text
+
+
+def _first(*values: object) -> object:
+    return next((value for value in values if value is not None), None)
+
+
+def _url(value: object) -> str:
+    text = label(value, _URL)
+    return text if text.startswith(_WEB) else ""
+
+
+_NO_PAGE = Page()
+_READ: dict[str, tuple[type[Struct], Callable[[Any, str, Call], AnyFact]]] = {
+    "signup": (SignUp, lambda _said, _variant, _call: SignedUp()),
+    "consent": (Permission, lambda _said, _variant, _call: ConsentChanged()),
+    "confirmed": (SignUp, lambda said, _variant, _call: Confirmed(opaque(said.token))),
+    "unsubscribed": (Leaving, _unsubscribed),
+    "viewed": (ProductView, _viewed),
+    "page": (PageView, _viewed),
+    "cart_updated": (CartChange, _cart),
+    "checkout_started": (Purchase, _checkout),
+    "order_placed": (Purchase, _order),
+    "order_changed": (Purchase, _order_change),
+    "case_changed": (Case, _case),
+    "cuts_published": (Cuts, _cuts),
+    "receipt": (MailReport, _report),
+    "custom": (Properties, _custom),
+}
+READERS = {kind: Reader(msgspec.json.Decoder(cast(Any, given)), given(), read) for kind, (given, read) in _READ.items()}

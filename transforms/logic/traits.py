@@ -1,0 +1,79 @@
+"""What a record says about its person, fit to be shown to that person: stripped, bounded, in one form."""
+
+from __future__ import annotations
+
+import re
+from datetime import date
+
+from schemas.records import Traits
+from transforms.logic import identifiers
+from transforms.logic.calls import Call, Place, Words
+from transforms.logic.products import label
+
+_NAME = 100
+_LOCALE = re.compile(r"[A-Za-z]{2,3}(?:[-_][A-Za-z0-9]{2,8}){0,3}")
+_ZONE = re.compile(r"[A-Za-z][A-Za-z0-9_+\-]*(?:/[A-Za-z0-9_+\-]+){0,2}")
+
+
+def traits_of(call: Call) -> Traits | None:
+    """The traits of a call and of its context, the call's first; None if it says nothing."""
+    around, merged = call.around, [_read(words) for words in call.words]
+    merged.append(Traits(locale=_locale(around.locale), timezone=_zone(around.timezone)))
+    found = Traits(*(next(filter(None, values), "") for values in zip(*map(_values, merged), strict=True)))
+    return None if found == _NOTHING else found
+
+
+def handle_of(words: Words) -> str:
+    """The first handle on a social network that the traits name."""
+    named = words.handles if isinstance(words.handles, dict) else {}
+    pairs = [*named.items(), *((network, getattr(words, network, None)) for network in identifiers.NETWORKS)]
+    return next(filter(None, (identifiers.handle(network, name) for network, name in pairs if name)), "")
+
+
+def _read(words: Words) -> Traits:
+    first, last = label(words.first or words.first_name, _NAME), label(words.last or words.last_name, _NAME)
+    if not first and not last:
+        first, _, last = label(words.name, 2 * _NAME).partition(" ")
+    place = words.address
+    country = words.country or (place.country if isinstance(place, Place) else None)
+    firm = words.company
+    company = firm.name if isinstance(firm, Place) else firm
+    return Traits(
+        first[:_NAME],
+        last.strip()[:_NAME],
+        _locale(words.locale),
+        _zone(words.timezone),
+        label(country, 60),
+        _birthday(words.birthday),
+        label(company, _NAME),
+    )
+
+
+def _values(traits: Traits) -> tuple[str, ...]:
+    return (
+        traits.first_name,
+        traits.last_name,
+        traits.locale,
+        traits.timezone,
+        traits.country,
+        traits.birthday,
+        traits.company,
+    )
+
+
+def _locale(value: object) -> str:
+    return value if isinstance(value, str) and len(value) <= 35 and _LOCALE.fullmatch(value) else ""
+
+
+def _zone(value: object) -> str:
+    return value if isinstance(value, str) and len(value) <= 64 and _ZONE.fullmatch(value) else ""
+
+
+def _birthday(value: object) -> str:
+    try:
+        return date.fromisoformat(value[:10]).isoformat() if isinstance(value, str) else ""
+    except ValueError:
+        return ""
+
+
+_NOTHING = Traits()
