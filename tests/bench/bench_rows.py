@@ -69,6 +69,16 @@ def measure(store: RowStore, people: int, bundles: int) -> dict[str, float]:
     }
 
 
+def recognise(store: RowStore, bundles: int) -> float:
+    """CPU µs an id of asking and remembering what was seen, all ids new, the worst case."""
+    chance, cpu = random.Random(3), time.process_time()
+    for _ in range(bundles):
+        bundle = store.begin()
+        bundle.first_seen([chance.getrandbits(64) for _ in range(BUNDLE)], [7] * BUNDLE, store.stamp)
+        bundle.commit(store.stamp + 1, b"position")
+    return (time.process_time() - cpu) * 1e6 / (bundles * BUNDLE)
+
+
 def report(people: int, folder: Path) -> dict[str, float]:
     before = anonymous()
     store = RowStore(folder, graph="bench")
@@ -77,6 +87,7 @@ def report(people: int, folder: Path) -> dict[str, float]:
     gc.collect()
     figures["memory MB"] = anonymous() - before
     figures["log × live"] = sum(file.stat().st_size for file in folder.glob("*.log")) / (people * len(ROW))
+    figures["seen µs"] = recognise(store, 200)
     begun = time.perf_counter()
     store.close()
     figures["close s"] = time.perf_counter() - begun

@@ -29,11 +29,14 @@ class SeenDays:
                 missing = missing[found[missing] == ABSENT]
         return found
 
-    def add(self, stage: str, day: int, ids: Numbers, bodies: Numbers) -> None:
-        """Remember ids (which differ from one another) for a day, and forget days that nobody asks for any more."""
+    def add(self, stage: str, day: int, ids: Numbers, bodies: Numbers, expected: int = 0) -> None:
+        """Remember ids (which differ from one another) for a day, and forget days that nobody asks for any more.
+
+        `expected` ids are made room for when the day begins.
+        """
         days = self._days.setdefault(stage, {})
         if day not in days:
-            days[day] = PackedMap()
+            days[day] = PackedMap(expected)
             for old in [other for other in days if other < max(days) - DAYS]:
                 del days[old]
         if day in days:

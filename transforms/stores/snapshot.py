@@ -116,7 +116,7 @@ def _sections(state: State, meta: Meta, wakes: list[tuple[str, list[Run]]]) -> I
                 yield b"W", _encode((name, run.due[cut].astype("<i8").tobytes(), _packed(run.marks[cut])))
     for stage, day, marks in list(state.seen.maps()):
         for pairs in marks.slices(SLICE):
-            yield b"S", _encode((stage, day, _packed(pairs)))
+            yield b"S", _encode((stage, day, len(marks), _packed(pairs)))
 
 
 def _packed(values: Numbers) -> bytes:
@@ -161,6 +161,6 @@ def _load_section(state: State, kind: bytes, payload: bytes) -> None:
         name, due, marks = _decode(payload)
         state.lane(name).arm(np.frombuffer(due, "<i8").astype(np.int64), numbers(marks))
     elif kind == b"S":
-        stage, day, seen = _decode(payload)
+        stage, day, expected, seen = _decode(payload)
         pairs = numbers(seen).reshape(-1, 2)
-        state.seen.add(stage, day, pairs[:, 0], pairs[:, 1])
+        state.seen.add(stage, day, pairs[:, 0], pairs[:, 1], expected)
