@@ -62,7 +62,7 @@ class Scene:
     def is_known(self, *, customer_since: int = LONG_AGO) -> None:
         """The shop's own records bring a customer: identity vouched for, consent given long ago."""
         who = self.person
-        traits = {"email": who.email, "firstName": who.first, "lastName": who.last, "chirp": who.handle}
+        traits = {"email": who.email, "firstName": who.first, "lastName": who.last, "handles": {"chirp": who.handle}}
         call = self._call("identify", 0, back=customer_since, traits={**traits, "locale": who.locale})
         self._server(0, [call, self._track(0, "Consent Updated", {"consent": [accepted()]}, back=customer_since)])
 
