@@ -1,0 +1,1 @@
+"""The demo: a made-up shop, its people and their planted stories."""

@@ -18,24 +18,33 @@ _FRAMES = 64
 
 @dataclass(frozen=True, slots=True)
 class JournalSource:
-    """The journal in a folder as a firehose. With `end` it is done where the journal ends when it is opened."""
+    """The journal in a folder as a firehose. With `end` it is done where the journal ends when it is opened.
+
+    With `until`, a position, it is done there, and time stands where it stood for the reader of that position.
+    """
 
     folder: Path
     end: bool = False
+    until: bytes | None = None
 
     def open(self, position: bytes | None) -> JournalReader:
         """A reader at `position`, or at the oldest record kept; the folder need not exist yet."""
-        return JournalReader(self.folder, position, finite=self.end)
+        return JournalReader(self.folder, position, finite=self.end, until=self.until)
 
 
 class JournalReader:
     """Reads the journal as pulls of blocks; see `firehose.Reader`. `gap` is True if records were dropped unread."""
 
-    def __init__(self, folder: Path, position: bytes | None, *, finite: bool = False) -> None:
+    def __init__(
+        self, folder: Path, position: bytes | None, *, finite: bool = False, until: bytes | None = None
+    ) -> None:
         self._address, self._stamp = unpack_place(position)
         self._log = LogReader(folder, self._address, (RECORDS,))
         self._ahead: deque[Frame] = deque()
         self._until = self._log.end if finite else None
+        self._last_stamp = 1 << 62
+        if until is not None:
+            self._until, self._last_stamp = unpack_place(until)
 
     @property
     def gap(self) -> bool:
@@ -75,6 +84,7 @@ class JournalReader:
     def _pass_ticks(self) -> None:
         """Time passed up to where the log was read, though nothing stands there for us."""
         if not self._ahead:
-            self._address, self._stamp = self._log.address, max(self._stamp, self._log.stamp)
+            self._address, self._stamp = self._log.address, max(self._stamp, min(self._log.stamp, self._last_stamp))
         elif self._until is not None:  # what is ahead lies behind the end
-            self._address, self._stamp = self._until, max(self._stamp, self._ahead[0].stamp - 1)
+            reached = min(self._ahead[0].stamp - 1, self._last_stamp)
+            self._address, self._stamp = self._until, max(self._stamp, reached)

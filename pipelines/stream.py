@@ -1,0 +1,71 @@
+"""★ Read me first: everything Rapport does with a record, from the journal to what leaves.
+
+    journal ─┬─ discover ─ classify ──────────────► classified mentions ─► back through the door
+             └─ discover ─ identify ─ engage ──┬──► intents ─► the sender
+                                               └──► forwards, handovers ─► back through the door
+    every stage also hands over table rows and failures
+
+A stage is one file in `transforms/`; its rules are in `transforms/logic/`. The same graph runs on the embedded engine,
+on Flink and on Dataflow. Nothing here decides anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from apache_beam import Pipeline
+from apache_beam.pvalue import PCollection
+
+from models.registry import Models
+from schemas.workspace import Tenant
+from transforms.batches import Pull
+from transforms.classify import Classify
+from transforms.discover import Discover
+from transforms.engage import Engage
+from transforms.hand_over import HandOver
+from transforms.identify import Identify
+from transforms.record import Record
+from transforms.sources.firehose import Firehose, Source
+
+LANES = ("listen", "person")
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What the graph is built from: tenants, the key of identifier hashes, and how state is cut and kept."""
+
+    tenants: Mapping[str, Tenant]
+    secret: bytes
+    models: Models
+    shards: int = 4
+    state: str = "rows"
+
+
+def build(pipeline: Pipeline, source: Source, job: Job, lanes: tuple[str, ...] = LANES) -> None:
+    """The whole graph, or one lane of it (on one machine each lane is a process with a cursor of its own)."""
+    records = pipeline | "read the journal" >> Firehose(source)
+    if "listen" in lanes:
+        listen(records, job)
+    if "person" in lanes:
+        engage(records, job)
+
+
+def listen(records: PCollection[Pull], job: Job) -> None:
+    """What is said: models take milliseconds a post, so this lane never holds up the other."""
+    said = records | "discover who said what" >> Discover("listen")
+    felt = said.mentions | "classify what was said" >> Classify(job.models, job.tenants, job.shards, job.state)
+
+    felt.feedback | "give mentions back to the door" >> HandOver("feedback")
+    (said, felt) | "record what was said" >> Record()
+
+
+def engage(records: PCollection[Pull], job: Job) -> None:
+    """What is done: whose it is, what it means for that person, and what to say now."""
+    done = records | "discover who did what" >> Discover("person")
+    known = done.events | "identify whose it is" >> Identify(job.secret, job.shards, job.state)
+    lives = known.known | "engage each person" >> Engage(job.tenants, job.secret, job.shards, job.state)
+
+    lives.intents | "hand intents to the sender" >> HandOver("intents")
+    lives.feedback | "give forwards back to the door" >> HandOver("feedback")
+    (done, known, lives) | "record what was done" >> Record()

@@ -1,0 +1,41 @@
+"""A hundred real deaths with work in flight: nothing lost, nothing doubled, and the harness sees a planted mistake."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from chaos import POINTS, ROOT, Chaos
+from webhook_sink import Sink
+
+from pipelines.tables import connect
+
+pytestmark = [pytest.mark.chaos, pytest.mark.timeout(2400)]
+
+
+def test_a_hundred_deaths_lose_and_double_nothing(tmp_path: Path) -> None:
+    with Sink() as sink:
+        chaos = Chaos(tmp_path, sink)
+        chaos.run(times=5)
+        figures = chaos.figures()
+        (ROOT / "build").mkdir(exist_ok=True)
+        (ROOT / "build" / "chaos.json").write_text(json.dumps(figures, indent=2))
+        print(json.dumps(figures, indent=2))
+    assert not chaos.crashes
+    assert figures["lost"] == figures["duplicated"] == 0
+    assert figures["kills"] >= 100
+    missed = [f"{name} {point}" for name in POINTS for point in POINTS[name] if chaos.kills[name, point] < 5]
+    assert not missed, "fault points hit less than five times"
+    assert not chaos.ledger()
+    with connect(chaos.config.folder("tables")) as tables:
+        for table in ("events", "mentions", "decisions", "messages", "receipts", "failures"):
+            total, distinct = tables.execute(f"select count(*), count(distinct id_) from {table}").fetchone()
+            assert total == distinct, table
+
+
+def test_a_sender_that_says_sent_before_it_sends_is_caught(tmp_path: Path) -> None:
+    with Sink() as sink:
+        chaos = Chaos(tmp_path, sink)
+        chaos.run(times=6, wrong_sender=True, only=("sender",))
+    assert chaos.lost()

@@ -1,0 +1,240 @@
+"""Run the whole person lane over blocks of a journal, on any engine, and hold what it told.
+
+`live` plays the door's part: what the job gives back is journaled right after the record that caused it, so it returns
+the complete journal, which the other engines then read as it is.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from apache_beam import DoFn, ParDo, Pipeline
+from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.runners.direct.direct_runner import BundleBasedDirectRunner
+from apache_beam.testing.test_stream import TestStream
+from apache_beam.utils.timestamp import MAX_TIMESTAMP, Timestamp
+from shop import SECRET
+
+from models.registry import Models
+from pipelines.local.runner import EmbeddedRunner, Hooks, Limits
+from pipelines.stream import Job, build, engage
+from schemas.codec import pack
+from schemas.records import (
+    Block,
+    Decision,
+    Derived,
+    Entry,
+    EventRow,
+    Failure,
+    Message,
+    SegmentChange,
+)
+from schemas.workspace import Tenant
+from transforms.batches import Pull
+from transforms.hand_over import HandOver
+from transforms.sources.firehose import Firehose
+from transforms.stores.memory import MemoryRows
+
+
+@dataclass
+class Told:
+    """Everything that one run handed over."""
+
+    topics: dict[str, list[Any]] = field(default_factory=dict)
+
+    def rows(self, kind: type[Any]) -> list[Any]:
+        return [row for row in self.topics.get("rows", []) if type(row) is kind]
+
+    @property
+    def decisions(self) -> list[Decision]:
+        return sorted(self.rows(Decision), key=lambda row: (row.decided_at, row.id))
+
+    @property
+    def reasons(self) -> Counter[tuple[str, str]]:
+        """How often each (campaign, final reason) was decided."""
+        return Counter((row.campaign, row.reason) for row in self.decisions if row.final)
+
+    @property
+    def messages(self) -> list[Message]:
+        return sorted(self.topics.get("intents", []), key=lambda message: (message.decided_at, message.key))
+
+    @property
+    def segments(self) -> list[SegmentChange]:
+        return self.rows(SegmentChange)
+
+    @property
+    def events(self) -> list[EventRow]:
+        return sorted(self.rows(EventRow), key=lambda row: (row.sequence, row.disposition))
+
+    @property
+    def failures(self) -> list[Failure]:
+        return self.rows(Failure)
+
+    @property
+    def feedback(self) -> list[Derived]:
+        return self.topics.get("feedback", [])
+
+    def bytes(self) -> Counter[tuple[str, bytes]]:
+        """What was handed over, as bytes, in no order."""
+        return Counter((topic, pack(record)) for topic, records in self.topics.items() for record in records)
+
+
+def job(tenant: Tenant, shards: int = 4, state: str = "rows") -> Job:
+    return Job({tenant.name: tenant}, SECRET, Models(), shards, state)
+
+
+@dataclass
+class Blocks:
+    """A firehose over pulls that are there from the beginning; with `loop`, given-back records join in."""
+
+    pulls: Sequence[Sequence[Block]]
+
+    def open(self, position: bytes | None) -> BlockReader:
+        return BlockReader(self, int.from_bytes(position or b""))
+
+
+@dataclass
+class BlockReader:
+    source: Blocks
+    at: int
+    stamp: int = 0
+
+    def poll(self, limit: int) -> Pull | None:
+        if self.at >= len(self.source.pulls):
+            return None
+        blocks = self.source.pulls[self.at]
+        self.at += 1
+        self.stamp = blocks[-1].received_at
+        return Pull(blocks)
+
+    def position(self) -> bytes:
+        return self.at.to_bytes(8)
+
+    def watermark(self) -> int:
+        return self.stamp
+
+    def done(self) -> bool:
+        return self.at >= len(self.source.pulls)
+
+    def close(self) -> None:
+        """Nothing to free."""
+
+
+def embedded(tenant: Tenant, pulls: Iterable[Sequence[Block]], *, shards: int = 4, hooks: Hooks | None = None) -> Told:
+    """The person lane on the embedded engine; each pull is one bundle."""
+    store = MemoryRows()
+    pipeline = Pipeline(options=PipelineOptions([]))
+    build(pipeline, Blocks(list(pulls)), job(tenant, shards), ("person",))
+    engine = EmbeddedRunner(store, Limits(bundle=1, idle=0.0), hooks).open(pipeline)
+    engine.run_until_done()
+    engine.close()
+    return Told(store.topics)
+
+
+def live(tenant: Tenant, blocks: Iterable[Block]) -> tuple[list[Block], Told]:
+    """The complete journal and what was told, with feedback journaled one microsecond after its cause."""
+    store = MemoryRows()
+    source = Growing(list(blocks))
+    pipeline = Pipeline(options=PipelineOptions([]))
+    build(pipeline, source, job(tenant), ("person",))
+    engine = EmbeddedRunner(store, Limits(bundle=1, idle=0.0)).open(pipeline)
+    given_back = 0
+    while not source.done():
+        engine.turn()
+        feedback = store.topics.get("feedback", [])
+        source.give_back(feedback[given_back:])
+        given_back = len(feedback)
+    engine.close()
+    return source.journal, Told(store.topics)
+
+
+class Growing:
+    """A firehose of one block a pull, its own reader, that takes derived records in between."""
+
+    def __init__(self, blocks: list[Block]) -> None:
+        self.waiting = blocks
+        self.journal: list[Block] = []
+        self.sequence = 0
+        self.stamp = 0
+
+    def open(self, position: bytes | None) -> Growing:
+        return self
+
+    def give_back(self, records: Iterable[Derived]) -> None:
+        entries = [
+            Entry("derived", record.tenant, "own", "person", 0, pack(record), ("person", number))
+            for number, record in enumerate(records)
+        ]
+        if entries:
+            self.waiting.insert(0, Block(self.stamp + 1, 0, 0, entries))
+
+    def poll(self, limit: int) -> Pull | None:
+        if not self.waiting:
+            return None
+        block = self.waiting.pop(0)
+        self.stamp = max(block.received_at, self.stamp + 1)
+        block = Block(self.stamp, 0, self.sequence, block.entries)
+        self.sequence += len(block.entries)
+        self.journal.append(block)
+        return Pull([block])
+
+    def position(self) -> bytes:
+        return b""
+
+    def watermark(self) -> int:
+        return self.stamp
+
+    def done(self) -> bool:
+        return not self.waiting
+
+    def close(self) -> None:
+        """Nothing to free."""
+
+
+TAPPED: dict[str, list[Any]] = {}
+"""What the last run on Beam's direct runner handed over: its DoFns are pickled, this module is not."""
+
+
+class _Tap(DoFn):
+    def __init__(self, topic: str) -> None:
+        self.topic = topic
+
+    def process(self, batch: Any) -> Iterable[None]:
+        TAPPED.setdefault(self.topic, []).extend(batch.items)
+        yield from ()
+
+
+def teststream(tenant: Tenant, pulls: Iterable[Sequence[Block]], monkeypatch: Any, *, shards: int = 2) -> Told:
+    """The person lane on Beam's bundle-based direct runner, fed by a TestStream; state in cells."""
+    monkeypatch.setattr(HandOver, "expand", lambda self, batches: batches | "tap" >> ParDo(_Tap(self.topic)))
+    TAPPED.clear()
+    stream = TestStream()
+    for blocks in pulls:
+        stamp = Timestamp(micros=blocks[-1].received_at)
+        stream = stream.add_elements([Pull(blocks)], event_timestamp=stamp).advance_watermark_to(stamp)
+    pipeline = Pipeline(runner=BundleBasedDirectRunner(), options=PipelineOptions(["--streaming"]))
+    records = pipeline | stream.advance_watermark_to(MAX_TIMESTAMP)
+    engage(records, job(tenant, shards, "cells"))
+    pipeline.run().wait_until_finish()
+    return Told(dict(TAPPED))
+
+
+def pulls_of(blocks: Sequence[Block], sizes: Sequence[int] = (1,)) -> list[list[Block]]:
+    """Blocks cut into pulls of the given sizes, the last size repeated."""
+    pulls, start, index = [], 0, 0
+    while start < len(blocks):
+        size = sizes[min(index, len(sizes) - 1)]
+        pulls.append(list(blocks[start : start + size]))
+        start, index = start + size, index + 1
+    return pulls
+
+
+def states(told: Told) -> Mapping[str, int]:
+    """How often each disposition was recorded."""
+    return Counter(row.disposition for row in told.events)
+
+
+__all__ = ["Blocks", "Firehose", "Told", "embedded", "job", "live", "pulls_of", "states", "teststream"]
