@@ -105,8 +105,11 @@ class Call(
     @property
     def words(self) -> tuple[Words, ...]:
         """The traits of the call, then those of its context."""
-        said = self.context.traits if isinstance(self.context, Context) else None
-        return tuple(words for words in (self.traits, said) if isinstance(words, Words))
+        own, context = self.traits, self.context
+        said = context.traits if isinstance(context, Context) else None
+        if own is None and said is None:
+            return ()
+        return tuple(words for words in (own, said) if isinstance(words, Words))
 
 
 _NO_CONTEXT = Context()

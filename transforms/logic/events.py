@@ -26,13 +26,12 @@ from schemas.records import (
     OrderPlaced,
     Receipt,
     SignedUp,
-    Traits,
     Unsubscribed,
     Viewed,
 )
 from transforms.logic import calls, consents
 from transforms.logic.bodies import check, check_keys, check_person, decode
-from transforms.logic.calls import Call
+from transforms.logic.calls import Call, Words
 from transforms.logic.eventids import id_of
 from transforms.logic.facts import fact_of
 from transforms.logic.identifiers import email, opaque, phone
@@ -49,7 +48,7 @@ _LIGHT = frozenset((Viewed, CartUpdated, Custom))
 _NAMING = frozenset((SignedUp, ConsentChanged, Confirmed, Unsubscribed, CheckoutStarted, OrderPlaced))
 """Facts whose properties may name the person: nowhere else is an address in the properties the caller's own."""
 
-_NO_PROPERTIES = Properties()
+_NO_PROPERTIES, _TRAITS_ONLY = Properties(), Properties()
 _GROUP = Custom("Group")
 
 
@@ -57,7 +56,7 @@ _GROUP = Custom("Group")
 def _meaning(name: str) -> Meaning:
     """What a name means; a page view told as a track call is read like a page call."""
     found = meaning(name)
-    return _PAGES[found.variant] if found.variant in _PAGES else found
+    return _PAGES.get(found.variant, found)
 
 
 def event_of(entry: Entry, block: Block, sequence: int) -> tuple[Event, str]:
@@ -65,14 +64,18 @@ def event_of(entry: Entry, block: Block, sequence: int) -> tuple[Event, str]:
     body = entry.body
     check(body)
     call = decode(calls.decoder, body)
+    words = call.words
     fact, properties = _fact(entry.kind, call)
-    permitted = _consents(fact, properties, call)
-    if type(fact) in _LIGHT and not permitted:
+    light = type(fact) in _LIGHT
+    permitted = _consents(properties, words, light)
+    if light and not permitted:
         check_person(body)
     else:
         check_keys(body)
     received = block.received_at
     time, note = event_time(moment(call.original or call.at), moment(call.sent) or entry.sent_at, received)
+    if not light:
+        fact = _believed(fact, entry.trust, time)
     event = Event(
         id_of(call.id, body),
         entry.tenant,
@@ -82,10 +85,10 @@ def event_of(entry: Entry, block: Block, sequence: int) -> tuple[Event, str]:
         received,
         block.partition,
         sequence,
-        _ids(fact, properties, call),
-        _believed(fact, entry.trust, time),
+        _ids(call, words, properties if type(fact) in _NAMING else _NO_PROPERTIES),
+        fact,
         permitted,
-        None if type(fact) is Viewed else _traits(fact, call),
+        traits_of(call.around, words) if words or not light else None,
         body,
     )
     return event, note
@@ -98,7 +101,7 @@ def _fact(kind: str, call: Call) -> tuple[AnyFact, Properties]:
     if kind in _PAGES:
         return fact_of(_PAGES[kind], call)
     if kind == "identify":
-        return Identified(), _NO_PROPERTIES
+        return Identified(), _TRAITS_ONLY
     if kind == "alias":
         return _aliased(call), _NO_PROPERTIES
     return _GROUP, _NO_PROPERTIES
@@ -114,36 +117,32 @@ def _aliased(call: Call) -> Aliased:
 def _believed(fact: AnyFact, trust: str, time: int) -> AnyFact:
     """The fact, if this caller may say so."""
     kind = type(fact)
-    if trust == CLAIMED and (
-        kind is Receipt or kind is CutsPublished or (isinstance(fact, Confirmed) and not fact.token)
-    ):
+    unproven = kind is Receipt or kind is CutsPublished or (isinstance(fact, Confirmed) and not fact.token)
+    if unproven and trust == CLAIMED:
         raise Refused(NOT_TRUSTED, f"{fact.kind}: expected a server key")
-    return replace(fact, at=time) if kind is Receipt else fact
+    return replace(fact, at=time) if isinstance(fact, Receipt) else fact
 
 
-def _ids(fact: AnyFact, properties: Properties, call: Call) -> Ids:
-    customer, cookie, said = opaque(call.user), opaque(call.anonymous), call.words
-    mail = number = handle = ""
-    if type(fact) in _NAMING:
-        mail, number = email(properties.email), phone(properties.phone)
-    for words in said:
-        mail, number = mail or email(words.email), number or phone(words.phone)
-        handle = handle or handle_of(words)
+def _ids(call: Call, words: tuple[Words, ...], properties: Properties) -> Ids:
+    customer, cookie = opaque(call.user), opaque(call.anonymous)
+    mail = email(properties.email) if properties.email else ""
+    number = phone(properties.phone) if properties.phone else ""
+    handle = ""
+    for each in words:
+        mail, number = mail or email(each.email), number or phone(each.phone)
+        handle = handle or handle_of(each)
     return Ids(customer, mail, number, handle, cookie)
 
 
-def _traits(fact: AnyFact, call: Call) -> Traits | None:
-    return None if type(fact) in _LIGHT and not call.words else traits_of(call)
-
-
-def _consents(fact: AnyFact, properties: Properties, call: Call) -> tuple[Consent, ...]:
+def _consents(properties: Properties, words: tuple[Words, ...], light: bool) -> tuple[Consent, ...]:
     """Every permission in the record; `Consent Updated` is one itself if it lists none."""
-    found = consents.listed(properties.consent) if len(memoryview(properties.consent)) else ()
+    found = consents.listed(properties.consent) if properties.consent else ()
+    if light:
+        return found
     ticked = properties.marketing_opt_in if isinstance(properties, SignUp) else None
-    if isinstance(fact, Identified):
-        for words in call.words[:1]:
-            found += consents.listed(words.consent) if len(memoryview(words.consent)) else ()
-            ticked = words.marketing_opt_in
+    if properties is _TRAITS_ONLY and words:
+        found += consents.listed(words[0].consent) if words[0].consent else ()
+        ticked = words[0].marketing_opt_in
     if ticked is not None and consents.is_true(ticked):
         found += (consents.OPT_IN,)
     if isinstance(properties, Permission) and not found:

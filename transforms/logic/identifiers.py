@@ -62,11 +62,10 @@ _SAME_NETWORK = {"x": "twitter"}
 def opaque(value: object) -> str:
     """A customer id or a cookie: as it came, without surrounding space; empty if it is nobody's or cannot be shown."""
     text = value if isinstance(value, str) else _text(value)
-    if not text.isprintable() or text[:1] == " " or text[-1:] == " ":
-        text = text.strip()
-    if len(text) > LONGEST or not text.isprintable() or (len(text) < 40 and text.casefold() in _NOBODY):
+    if len(text) > LONGEST or text.lower() in _NOBODY or not text.isprintable():
         return ""
-    return text
+    clean = text.strip()
+    return text if len(clean) == len(text) else opaque(clean)
 
 
 def email(value: object) -> str:

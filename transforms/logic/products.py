@@ -41,9 +41,9 @@ def item(block: Product) -> Item | None:
         return None
     return Item(
         product,
-        label(block.name or block.item_name),
-        label(block.category or block.item_category),
-        label(block.variant or block.item_variant),
+        label(name) if (name := block.name or block.item_name) else "",
+        label(category) if (category := block.category or block.item_category) else "",
+        label(variant) if (variant := block.variant or block.item_variant) else "",
         price(block.price),
         quantity,
     )

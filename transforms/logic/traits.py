@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from datetime import date
 
 from schemas.records import Traits
 from transforms.logic import identifiers
-from transforms.logic.calls import Call, Place, Words
+from transforms.logic.calls import Context, Place, Words
 from transforms.logic.products import label
 
 _NAME = 100
@@ -15,9 +16,9 @@ _LOCALE = re.compile(r"[A-Za-z]{2,3}(?:[-_][A-Za-z0-9]{2,8}){0,3}")
 _ZONE = re.compile(r"[A-Za-z][A-Za-z0-9_+\-]*(?:/[A-Za-z0-9_+\-]+){0,2}")
 
 
-def traits_of(call: Call) -> Traits | None:
-    """The traits of a call and of its context, the call's first; None if it says nothing."""
-    around, merged = call.around, [_read(words) for words in call.words]
+def traits_of(around: Context, said: Iterable[Words]) -> Traits | None:
+    """The traits of a call (those of its own first, then those of its context); None if it says nothing."""
+    merged = [_read(words) for words in said]
     merged.append(Traits(locale=_locale(around.locale), timezone=_zone(around.timezone)))
     found = Traits(*(next(filter(None, values), "") for values in zip(*map(_values, merged), strict=True)))
     return None if found == _NOTHING else found
