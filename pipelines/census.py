@@ -20,9 +20,9 @@ from schemas.records import Entry, Record, Row
 from schemas.tables import SCHEMAS, table_of, to_arrow
 from transforms.logic.ledger import Census
 from transforms.stores.follower import Follower
-from transforms.stores.frames import read_segment_head
+from transforms.stores.frames import LONGEST_HEAD, Frame, read_segment_head
 from transforms.stores.journal import DERIVED, RECORDS, Lane, last_counts
-from transforms.stores.log import WINDOW, Frame, LogReader
+from transforms.stores.log import LogReader
 from transforms.stores.parquet import read_manifest, read_rows
 from transforms.stores.segments import segment_file, segment_starts
 from transforms.stores.sends import COUNTS_ROW, Counts
@@ -85,7 +85,7 @@ def numbers(folder: Path) -> dict[str, int]:
     if not starts:
         return {}
     with segment_file(folder, starts[-1]).open("rb") as file:
-        head = read_segment_head(file.read(WINDOW))
+        head = read_segment_head(file.read(LONGEST_HEAD))
     found = dict(head.numbers) if head else {}
     for frame in _frames(LogReader(folder, starts[-1])):
         found.update((topic, part.first + part.count) for topic, part in frame.parts.items())

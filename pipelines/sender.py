@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.clock import Clock, open_clock
-from pipelines.config import Config
+from pipelines.config import Config, ConfigError
 from pipelines.status import Status
 from pipelines.workspace import load
 from schemas import workspace
@@ -118,7 +118,7 @@ def figures(delivery: Delivery) -> dict[str, Any]:
 
 
 def open_channels(tenants: workspace.Workspace, config: Config, clock: Clock) -> dict[Way, Channel]:
-    """Every way out of the workspace. Raises ChannelError naming the sink that cannot be opened."""
+    """Every way out of the workspace. Raises ConfigError naming the sink that cannot be opened."""
     recorder = Recorder(config.data / "sent" / "recorder.jsonl", clock.now, sync=config.sync)
     found: dict[Way, Channel] = {}
     for name, tenant in tenants.tenants.items():
@@ -126,7 +126,7 @@ def open_channels(tenants: workspace.Workspace, config: Config, clock: Clock) ->
             try:
                 found[name, channel] = recorder if sink.kind == "recorder" else _webhook(sink)
             except ChannelError as error:
-                raise ChannelError(f"{name}/{channel}: {error}") from None
+                raise ConfigError(f"{name}/{channel}: {error}") from None
     return found
 
 

@@ -87,7 +87,14 @@ async def deliver(server: Moody, folder: Path, hours: int) -> list[Any]:
 
 
 @pytest.mark.parametrize(
-    ("seed", "share", "hours"), [(1, 0.3, 72), (2, 0.7, 72), (3, 1.0, 72), (4, 0.7, 2), (5, 1.0, 1)]
+    ("seed", "share", "hours"),
+    [
+        (1, 0.3, 72),
+        (2, 0.7, 2),
+        pytest.param(3, 0.7, 72, marks=pytest.mark.slow),
+        pytest.param(4, 1.0, 72, marks=pytest.mark.slow),
+        pytest.param(5, 1.0, 1, marks=pytest.mark.slow),
+    ],
 )
 def test_receipts_say_what_the_server_knows(tmp_path: Path, seed: int, share: float, hours: int) -> None:
     server = Moody(seed, share)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import select
 import signal
@@ -16,11 +17,17 @@ from typing import Any
 import msgspec
 import pytest
 from intents import intent
+from msgspec.structs import replace
+from shop import shop
 from webhook_sink import Sink
 
-from pipelines.clock import open_clock, real_now
+from pipelines.clock import Clock, open_clock, real_now
+from pipelines.config import Config, ConfigError
+from pipelines.sender import open_channels
 from schemas.codec import pack_many, unpack_many
 from schemas.records import HOUR, Derived
+from schemas.workspace import Sink as Setting
+from schemas.workspace import Workspace
 from transforms.deliver import POINTS
 from transforms.stores.log import LogReader, LogWriter
 
@@ -154,3 +161,26 @@ def test_a_second_sender_is_refused(tmp_path: Path, sink: Sink) -> None:
     finally:
         first.kill()
         first.wait()
+
+
+@pytest.mark.parametrize(
+    ("sink_of", "problem"),
+    [
+        (Setting("webhook", "https://shop.example/hook", "secret://none"), "RAPPORT_SECRET_NONE"),
+        (Setting("webhook", "https://10.0.0.1/hook", "secret://test"), "public address"),
+        (Setting("pigeon"), "expected recorder or webhook, got 'pigeon'"),
+    ],
+)
+def test_a_sink_that_cannot_be_opened_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sink_of: Setting, problem: str
+) -> None:
+    monkeypatch.setenv("RAPPORT_SECRET_TEST", SECRET)
+    tenants = Workspace({"shop": replace(shop(), sinks={"email": sink_of})}, "test")
+    with pytest.raises(ConfigError, match=problem) as raised:
+        asyncio.run(opened(tenants, Config(tmp_path)))
+    assert str(raised.value).startswith("shop/email: ")
+    assert SECRET not in str(raised.value)
+
+
+async def opened(tenants: Workspace, config: Config) -> None:
+    open_channels(tenants, config, Clock())
