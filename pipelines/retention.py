@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from pipelines.census import position
 from pipelines.config import Config
 from schemas.records import DAY
-from transforms.stores.frames import read_segment_head
+from transforms.stores.frames import LONGEST_HEAD, read_segment_head
 from transforms.stores.journal import last_counts
-from transforms.stores.log import WINDOW
 from transforms.stores.parquet import read_manifest
 from transforms.stores.segments import segment_file, segment_starts
 
@@ -37,7 +36,7 @@ class Retention:
     def _begins(self, start: int) -> int:
         """The stamp before which everything before a segment lies."""
         with segment_file(self.config.folder(self.lane), start).open("rb") as file:
-            head = read_segment_head(file.read(WINDOW))
+            head = read_segment_head(file.read(LONGEST_HEAD))
         return head.stamp if head else 1 << 62
 
     def _readers(self) -> list[int]:

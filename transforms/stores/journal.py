@@ -19,8 +19,8 @@ from msgspec.structs import replace
 from schemas.codec import pack, pack_many, unpack, unpack_many
 from schemas.records import DAY, Entry
 from transforms.logic.suppress import Change
-from transforms.stores.frames import read_segment_head
-from transforms.stores.log import WINDOW, Frame, LogReader, LogWriter
+from transforms.stores.frames import LONGEST_HEAD, read_segment_head
+from transforms.stores.log import Frame, LogReader, LogWriter
 from transforms.stores.segments import segment_file, segment_starts
 from transforms.stores.state import POSITION
 
@@ -133,7 +133,7 @@ class Journal:
         """Whether everything before the segment at `start` is older than what is kept."""
         if start not in self._heads:
             with segment_file(self._folder, start).open("rb") as file:
-                head = read_segment_head(file.read(WINDOW))
+                head = read_segment_head(file.read(LONGEST_HEAD))
             self._heads[start] = head.stamp if head else self._log.stamp
         return self._heads[start] < self._log.stamp - self._keep
 
