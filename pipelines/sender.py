@@ -118,22 +118,22 @@ def figures(delivery: Delivery) -> dict[str, Any]:
 
 
 def open_channels(tenants: workspace.Workspace, config: Config, clock: Clock) -> dict[Way, Channel]:
-    """Every way out of the workspace. Raises ConfigError naming the sink that cannot be opened."""
-    recorder = Recorder(config.data / "sent" / "recorder.jsonl", clock.now, sync=config.sync)
-    found: dict[Way, Channel] = {}
-    for name, tenant in tenants.tenants.items():
-        for channel, sink in tenant.sinks.items():
-            try:
-                found[name, channel] = recorder if sink.kind == "recorder" else _webhook(sink)
-            except ChannelError as error:
-                raise ConfigError(f"{name}/{channel}: {error}") from None
+    """Every way out of the workspace. Raises ConfigError naming a sink that cannot be opened; nothing is open then."""
+    sinks = {(name, to): sink for name, tenant in tenants.tenants.items() for to, sink in tenant.sinks.items()}
+    found: dict[Way, Channel] = {way: _webhook(way, sink) for way, sink in sinks.items() if sink.kind != "recorder"}
+    if len(found) < len(sinks):
+        recorder = Recorder(config.data / "sent" / "recorder.jsonl", clock.now, sync=config.sync)
+        found.update({way: recorder for way, sink in sinks.items() if sink.kind == "recorder"})
     return found
 
 
-def _webhook(sink: workspace.Sink) -> Webhook:
-    if sink.kind != "webhook":
-        raise ChannelError(f"kind: expected recorder or webhook, got {sink.kind!r}")
-    return Webhook(sink.url, Secret.resolve(sink.secret), allow_private=sink.allow_private)
+def _webhook(way: Way, sink: workspace.Sink) -> Webhook:
+    try:
+        if sink.kind != "webhook":
+            raise ChannelError(f"kind: expected recorder or webhook, got {sink.kind!r}")
+        return Webhook(sink.url, Secret.resolve(sink.secret), allow_private=sink.allow_private)
+    except ChannelError as error:
+        raise ConfigError(f"{'/'.join(way)}: {error}") from None
 
 
 class IntentsLog:

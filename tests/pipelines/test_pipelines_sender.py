@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import select
 import signal
@@ -177,10 +176,6 @@ def test_a_sink_that_cannot_be_opened_is_named(
     monkeypatch.setenv("RAPPORT_SECRET_TEST", SECRET)
     tenants = Workspace({"shop": replace(shop(), sinks={"email": sink_of})}, "test")
     with pytest.raises(ConfigError, match=problem) as raised:
-        asyncio.run(opened(tenants, Config(tmp_path)))
+        open_channels(tenants, Config(tmp_path), Clock())
     assert str(raised.value).startswith("shop/email: ")
     assert SECRET not in str(raised.value)
-
-
-async def opened(tenants: Workspace, config: Config) -> None:
-    open_channels(tenants, config, Clock())

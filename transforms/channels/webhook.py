@@ -82,12 +82,9 @@ class Webhook:
         self.place = url
         self._secret = secret
         self._now = now
-        self._session = ClientSession(
-            connector=TCPConnector(resolver=None if allow_private else PublicResolver(), limit=self.sink.lanes),
-            timeout=ClientTimeout(total=timeout),
-            trust_env=False,
-            auto_decompress=False,
-        )
+        self._allow_private = allow_private
+        self._timeout = ClientTimeout(total=timeout)
+        self._session: ClientSession | None = None
 
     async def send(self, message: Message) -> Answer:
         """One signed POST; redirects are not followed and the answer's body is not read."""
@@ -95,7 +92,7 @@ class Webhook:
         if len(body) >= self.sink.limit:
             return Answer(NEVER, "too_large")
         try:
-            async with self._session.post(
+            async with self._opened().post(
                 self.place, data=body, headers=self._headers(message.key, body), allow_redirects=False
             ) as response:
                 return judge(response.status, response.headers.get("Retry-After", ""), self._now())
@@ -111,7 +108,19 @@ class Webhook:
 
     async def close(self) -> None:
         """Close the connections."""
-        await self._session.close()
+        if self._session is not None:
+            await self._session.close()
+
+    def _opened(self) -> ClientSession:
+        if self._session is None:
+            resolver = None if self._allow_private else PublicResolver()
+            self._session = ClientSession(
+                connector=TCPConnector(resolver=resolver, limit=self.sink.lanes),
+                timeout=self._timeout,
+                trust_env=False,
+                auto_decompress=False,
+            )
+        return self._session
 
     def _headers(self, key: str, body: bytes) -> dict[str, str]:
         stamp = str(int(self._now()))
