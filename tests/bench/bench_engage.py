@@ -15,12 +15,22 @@ from time import process_time
 
 sys.path[:0] = [str(Path(__file__).parents[2]), str(Path(__file__).parents[1] / "support")]
 
-from lives import item
-from shop import SECRET, shop
+from lives import item  # noqa: E402
+from shop import SECRET, shop  # noqa: E402
 
-from schemas.keys import address_of
-from schemas.records import SECOND, CartUpdated, Event, Ids, Known, OrderPlaced, SignedUp, Traits, Viewed
-from transforms.logic.engage import Engage
+from schemas.keys import address_of  # noqa: E402
+from schemas.records import (  # noqa: E402
+    SECOND,
+    CartUpdated,
+    Event,
+    Ids,
+    Known,
+    OrderPlaced,
+    SignedUp,
+    Traits,
+    Viewed,
+)
+from transforms.logic.engage import Engage  # noqa: E402
 
 PEOPLE, BATCH, EVENTS = 100_000, 1_000, 100_000
 START = 1_790_000_000 * SECOND

@@ -250,21 +250,18 @@ class Lives:
 
     # --- how it ends --------------------------------------------------------------------------------------------------
 
-    def play(self, sizes: Sequence[int] = (1,), *, rounds: int = 8) -> Result:
-        """Everything that comes of it; what the stage gives back returns as new records a second later."""
+    def play(self, sizes: Sequence[int] = (1,), *, returns: bool = True) -> Result:
+        """Everything that comes of it; what the stage gives back comes in again right behind its batch."""
         stage, store, total = Engage({self.tenant.name: self.tenant}, SECRET), MemoryRows(), Outputs()
-        waiting = sorted(self.records, key=lambda known: known.order)
-        for batch in cut(waiting, sizes):
-            _step(store, stage, total, batch, batch[-1].event.received_at)
+        for batch in cut(sorted(self.records, key=lambda known: known.order), sizes):
+            now, done = batch[-1].event.received_at, len(total.feedback)
+            _step(store, stage, total, batch, now)
+            while returns and done < len(total.feedback):
+                now += 1
+                back = [returned(derived, now, number) for number, derived in enumerate(total.feedback[done:], done)]
+                done = len(total.feedback)
+                _step(store, stage, total, back, now)
         _step(store, stage, total, [], self.end + 1)
-        done = 0
-        for _ in range(rounds):
-            back = total.feedback[done:]
-            if not back:
-                break
-            done = len(total.feedback)
-            self.end += 1_000_000
-            _step(store, stage, total, [returned(derived, self.end, done) for derived in back], self.end)
         return Result(total, dict(store.items()))
 
 

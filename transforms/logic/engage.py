@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from heapq import heapify, heappop, heappush
 
+from schemas.failures import STEP_FAILED
 from schemas.keys import derived_id
 from schemas.records import (
     CLAIMED,
@@ -54,6 +55,7 @@ from transforms.logic.decide import decide
 from transforms.logic.moment import Candidate, Moment, Plan
 from transforms.logic.people import People
 from transforms.logic.profile import RUNS, Alias, Person, pack_row, unpack_row
+from transforms.logic.refusals import failure
 from transforms.logic.shard import Outputs, Shard
 
 Learner = Callable[[Moment], bool]
@@ -87,6 +89,7 @@ RULES: dict[type[Fact], tuple[Rule, ...]] = {
 
 VERIFIED, SHARED = "verified", "shared"
 MOST_HOPS = 3
+IDENTITY_LOOP = "identity_loop"
 
 
 class Engage:
@@ -129,7 +132,7 @@ class Engage:
 
     def refuse(self, item: Known, error: Exception) -> Outputs:
         """One failure for a record that `run` could not take, and its line in the lines."""
-        return _fail(Outputs(), item, "step_failed", type(error).__name__)
+        return _fail(Outputs(), item, STEP_FAILED, type(error).__name__)
 
     # --- records ------------------------------------------------------------------------------------------------------
 
@@ -154,7 +157,7 @@ class Engage:
         event = known.event
         person = _welcome_in(known) if row is None else row
         if person is None:
-            out.rows += (receipts.receipt_row(event, False), lines.event_row(event, ""))
+            out.rows += (receipts.receipt_row(event, False), lines.event_row(event, ""), *lines.earlier_rows(event, ""))
             return
         plan = self._plans[event.tenant]
         now = event.received_at if event.received_at > person.last else person.last
@@ -163,6 +166,8 @@ class Engage:
             plan, person, now, out, partial(people.cuts, plan.tenant), event, sure, known.confidence == SHARED
         )
         out.rows.append(lines.event_row(event, person.id))
+        if event.route is not None:
+            out.rows += lines.earlier_rows(event, person.id)
         if learn(moment, known) or row is None:
             person.last = now
             people.put(known.address, person)
@@ -217,12 +222,14 @@ class Engage:
         return person
 
     def _wake(self, people: People, person: Person, out: Outputs) -> None:
-        plan = self._plans[person.tenant]
-        now = max(person.due, person.last)
+        plan, due = self._plans[person.tenant], person.due
+        now = max(due, person.last)
         moment = Moment(plan, person, now, out, partial(people.cuts, plan.tenant))
-        rule = rfm_transition.on_wake if person.rfm_due == person.due else abandoned_cart.on_wake
+        rule = rfm_transition.on_wake if person.rfm_due == due else abandoned_cart.on_wake
         for candidate in rule(moment):
             decide(moment, candidate)
+        if person.due == due:
+            raise RuntimeError(f"expected the wake of {due} to be over once it rang, but it is still to come")
         person.last = now
 
 
@@ -255,16 +262,17 @@ def _welcome_in(known: Known) -> Person | None:
 
 def _forward(known: Known, alias: Alias, out: Outputs) -> None:
     if known.hops >= MOST_HOPS:
-        _fail(out, known, "identity_loop", f"{known.hops} hops")
+        _fail(out, known, IDENTITY_LOOP, f"{known.hops} hops")
         return
     out.feedback.append(lines.forward(known, alias.target))
     out.rows.append(lines.event_row(known.event, "", lines.FORWARDED))
 
 
 def _fail(out: Outputs, known: Known, reason: str, detail: str) -> Outputs:
-    out.failures.append(lines.failure(known, reason, detail))
+    out.failures.append(failure(lines.STAGE, known.event, reason, detail))
     if not known.link:
         out.rows.append(lines.event_row(known.event, "", lines.FAILED, reason))
+        out.rows += lines.earlier_rows(known.event, "", lines.FAILED, reason)
     return out
 
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from hashlib import blake2b
 
+from msgspec.structs import replace
+
 from schemas.keys import derived_id
-from schemas.records import SECOND, Decision, Derived, Event, EventRow, Failure, Known
+from schemas.records import SECOND, Decision, Derived, Event, EventRow, Known
 from transforms.logic.moment import STEP, Candidate, Moment
 from transforms.logic.profile import Send
 
 STAGE = "engage"
 APPLIED, FAILED, FORWARDED = "applied", "failed", "forwarded"
-_DETAIL = 200
 
 
 def event_row(event: Event, person: str, disposition: str = APPLIED, reason: str = "") -> EventRow:
@@ -37,21 +38,22 @@ def event_row(event: Event, person: str, disposition: str = APPLIED, reason: str
     )
 
 
-def failure(known: Known, reason: str, detail: str) -> Failure:
-    """A record that engage refused."""
-    event = known.event
-    return Failure(
-        id=derived_id("failure", STAGE, event.partition, event.sequence, event.sub, known.address),
-        tenant=event.tenant,
-        stage=STAGE,
-        reason=reason,
-        detail=detail[:_DETAIL],
-        body=event.raw,
-        received_at=event.received_at,
-        partition=event.partition,
-        sequence=event.sequence,
-        sub=event.sub,
+def earlier_rows(event: Event, person: str, disposition: str = APPLIED, reason: str = "") -> list[EventRow]:
+    """The final lines of the places that a record was forwarded from."""
+    if event.route is None:
+        return []
+    moved = (
+        replace(
+            event,
+            received_at=place.received_at,
+            partition=place.partition,
+            sequence=place.sequence,
+            sub=place.sub,
+            derived=place.derived,
+        )
+        for place in event.route.places
     )
+    return [event_row(each, person, disposition, reason) for each in moved]
 
 
 def forward(known: Known, target: bytes) -> Derived:
