@@ -314,16 +314,28 @@ class Past(Record, frozen=True):
     cart_at: int = 0
 
 
+class Place(Record, frozen=True):
+    """Where a record stands in the journal."""
+
+    received_at: int
+    partition: int
+    sequence: int
+    sub: int
+    derived: bool
+
+
 class Route(Record, frozen=True):
     """The way of a derived record whose person is known: to which address, after how many hops, bringing what.
 
-    `mark` tells its repeats; a forwarded event keeps its own id.
+    `mark` tells its repeats; a forwarded event keeps its own id. `places` are those it was forwarded from: whoever
+    takes it at last settles them, too.
     """
 
     mark: str
     address: bytes
     hops: int = 0
     past: Past | None = None
+    places: tuple[Place, ...] = ()
 
 
 class Known(Record, frozen=True):

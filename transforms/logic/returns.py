@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from schemas.codec import UnknownVersion, unpack
 from schemas.failures import BAD_VALUE, NOT_TRUSTED, UNKNOWN_VERSION, WRONG_TYPE, Refused
-from schemas.records import CLAIMED, OWN, Block, Derived, Entry, Event, Ids, Receipt, Route
+from schemas.records import CLAIMED, OWN, Block, Derived, Entry, Event, Ids, Place, Receipt, Route
 from transforms.logic.bodies import check, check_keys, decode
 from transforms.logic.eventids import id_of
 from transforms.logic.identifiers import opaque
@@ -77,6 +77,7 @@ def derived_of(entry: Entry, block: Block, sequence: int) -> tuple[Event, str]:
     original = derived.original
     if original is not None:
         received, partition, sequence = place
+        route = replace(route, places=_places(original)) if route else None
         moved = replace(
             original, received_at=received, partition=partition, sequence=sequence, sub=0, derived=True, route=route
         )
@@ -84,6 +85,13 @@ def derived_of(entry: Entry, block: Block, sequence: int) -> tuple[Event, str]:
     ids, fact, time = derived.ids, derived.fact, derived.event_time
     event = Event(derived.id, derived.tenant, OWN, entry.source, time, *place, ids, fact, derived=True, route=route)
     return event, ""
+
+
+def _places(original: Event) -> tuple[Place, ...]:
+    """Where a forwarded event has stood before."""
+    earlier = original.route.places if original.route else ()
+    place = Place(original.received_at, original.partition, original.sequence, original.sub, original.derived)
+    return (*earlier, place)
 
 
 def _unpacked(body: bytes) -> Derived:
