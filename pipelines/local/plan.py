@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from hashlib import blake2b
@@ -28,7 +29,7 @@ from pipelines.local.beam_internals import (
 )
 from schemas.codec import VERSION
 from transforms.hand_over import HandOver
-from transforms.rows_state import RowsSpec
+from transforms.rows_state import RowsDoFn, RowsSpec
 from transforms.shards import SplitDoFn
 from transforms.sources.firehose import Firehose, Source
 
@@ -43,13 +44,15 @@ class UnsupportedGraph(NotImplementedError):
 class Step:
     """One node of the plan. `feeds` says for each output tag which steps (by number) take its elements.
 
-    A step with `coder` is keyed: it keeps state or timers. A step with `topic` hands over.
+    A step with `coder` is keyed: it keeps state or timers. A step with `topic` hands over. `behind` means that another
+    keyed step stands before it, whose wakes put records out of their order.
     """
 
     label: str
     transform: ParDo | None = None
     coder: Coder | None = None
     topic: str = ""
+    behind: bool = False
     feeds: dict[str | None, list[int]] = field(default_factory=dict)
 
 
@@ -74,6 +77,7 @@ def plan_of(pipeline: Pipeline) -> Plan:
     """The plan of a pipeline. Raises UnsupportedGraph."""
     walk = _Walk()
     pipeline.visit(walk)
+    walk.refused += _shared_stages(walk.steps)
     if walk.refused:
         raise UnsupportedGraph("expected a graph that the embedded engine runs, got " + "; ".join(walk.refused))
     if walk.source is None:
@@ -91,6 +95,20 @@ def _identity(step: Step) -> Iterator[str]:
         states, timers = get_dofn_specs(dofn)
         names = sorted([*(f"{type(spec).__name__} {spec.name}" for spec in states), *(timer.name for timer in timers)])
         yield f"{step.label}: {step.coder!r} {' '.join(names)}"
+
+
+def _shared_stages(steps: list[Step]) -> Iterator[str]:
+    """Stages of one name would write into each other's rows."""
+    names = Counter(name for step in steps if (name := _name_of_rows(step)))
+    for name, count in names.items():
+        if count > 1:
+            yield f"{count} keyed stages that are called {name}"
+
+
+def _name_of_rows(step: Step) -> str:
+    """The name of the stage that keeps rows in this step, empty if there is none."""
+    dofn = step.transform.dofn if step.transform is not None else None
+    return str(dofn.factory().name) if isinstance(dofn, RowsDoFn) else ""
 
 
 Feed = tuple[Step | None, str | None]
@@ -148,8 +166,11 @@ class _Walk(PipelineVisitor):
         self.steps.append(step)
         for values in node.inputs:
             for producer, tag in self._feeds.get(values, []):
-                takers = self.first if producer is None else producer.feeds.setdefault(tag, [])
-                takers.append(number)
+                if producer is None:
+                    self.first.append(number)
+                else:
+                    producer.feeds.setdefault(tag, []).append(number)
+                    step.behind |= producer.behind or producer.coder is not None
         for tag, values in node.outputs.items():
             self._feeds[values] = [(step, None if tag == "None" else tag)]
 

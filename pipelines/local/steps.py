@@ -6,13 +6,15 @@ Elements pass by reference; nothing is encoded between steps.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from itertools import pairwise
+from operator import attrgetter
 from time import perf_counter_ns
 from typing import Any, Protocol
 
 from pipelines.local.beam_internals import GLOBAL, Coder, ParDo, Receiver, WindowedValue, element, open_dofn
 from pipelines.local.plan import Plan, Step
 from pipelines.local.state import Keeper
-from transforms.batches import Pull
+from transforms.batches import Batch, Pull
 from transforms.stores.transaction import LONG_AGO, Transaction
 
 Groups = dict[bytes, list[WindowedValue]]
@@ -22,8 +24,11 @@ Groups = dict[bytes, list[WindowedValue]]
 class Schedule(Protocol):
     """How a bundle goes its way: tests bring hostile ones (see `hostile.py`)."""
 
-    def arrange(self, groups: Groups) -> Iterable[WindowedValue]:
-        """The elements of one keyed step, grouped by key, as they shall be processed."""
+    def arrange(self, groups: Groups, behind: bool) -> Iterable[WindowedValue]:
+        """The elements of one keyed step, grouped by key, as they shall be processed.
+
+        `behind` says that they come from another keyed step, so that a batch may not be in order.
+        """
 
     def discards(self, topics: Mapping[str, list[Any]]) -> bool:
         """Whether an attempt, that would hand over these records, is thrown away and made again."""
@@ -32,8 +37,8 @@ class Schedule(Protocol):
 class InOrder:
     """Keys in order; the elements of one key merged into one, in their total order, where they can be merged."""
 
-    def arrange(self, groups: Groups) -> Iterable[WindowedValue]:
-        return [value for _, values in sorted(groups.items()) for value in merged(values)]
+    def arrange(self, groups: Groups, behind: bool) -> Iterable[WindowedValue]:
+        return [value for _, values in sorted(groups.items()) for value in merged(values, behind)]
 
     def discards(self, topics: Mapping[str, list[Any]]) -> bool:  # noqa: ARG002 (it never does)
         return False
@@ -42,13 +47,21 @@ class InOrder:
 IN_ORDER = InOrder()
 
 
-def merged(values: list[WindowedValue]) -> list[WindowedValue]:
-    """The elements of one key as one batch, if they are batches."""
-    if len(values) == 1 or not hasattr(values[0].value[1], "merge"):
-        return values
+def merged(values: list[WindowedValue], behind: bool = False) -> list[WindowedValue]:
+    """The elements of one key as one batch in its total order, if they are batches."""
     key, batch = values[0].value
-    together = type(batch).merge([value.value[1] for value in values])
+    if not isinstance(batch, Batch):
+        return values
+    if len(values) > 1:
+        together = type(batch).merge([value.value[1] for value in values])
+    elif behind and any(one > other for one, other in pairwise(map(_ORDER, batch.items))):
+        together = type(batch)(sorted(batch.items, key=_ORDER))
+    else:
+        return values
     return [element((key, together), min(value.timestamp_micros for value in values))]
+
+
+_ORDER = attrgetter("order")
 
 
 class Fan(Receiver):
@@ -131,7 +144,7 @@ class Keyed(Running):
         self._keys = coder.key_coder().as_deterministic_coder(step.label)
         self._keeper = Keeper(site.transaction, step.label, pardo.dofn, self._keys)
         self._runner = open_dofn(pardo, fans, self._keeper)
-        self._schedule = site.schedule
+        self._schedule, self._behind = site.schedule, step.behind
 
     def process(self) -> None:
         if not self.inbox:
@@ -139,7 +152,7 @@ class Keyed(Running):
         self._keeper.reach(LONG_AGO)
         run = self._runner
         run.start()
-        for value in self._schedule.arrange(self._grouped()):
+        for value in self._schedule.arrange(self._grouped(), self._behind):
             run.process(value)
         run.finish()
         self.inbox.clear()

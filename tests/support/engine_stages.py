@@ -118,6 +118,7 @@ class Tally:
         count, wake = _TALLY.unpack(row) if row else (0, 0)
         if row and 0 < wake < item.received_at:  # its own wake comes first
             outputs.rows.append(told(key, wake, count, "still"))
+            outputs.events.append(stillness(key, wake))
         number = int.from_bytes(key.ljust(8, b"\0")[:8])
         verdict = shard.first_seen([number], [len(what)], item.received_at)[0] if what.startswith("once") else NEW
         if verdict == NEW:
@@ -137,10 +138,11 @@ class Tally:
             row = shard.get_many([key])[0]
             assert row is not None
             count, wake = _TALLY.unpack(row)
-            if wake < 0:
+            if wake == -time:
                 raise ValueError("cannot ring this")
             if wake == time:
                 outputs.rows.append(told(key, time, count, "still"))
+                outputs.events.append(stillness(key, time))
                 shard.put_many({key: _TALLY.pack(count, 1 << 60)})
         return outputs
 
@@ -148,6 +150,38 @@ class Tally:
         name = derived_id("failure", self.name, item.sequence)
         place = item.received_at, item.partition, item.sequence
         return Outputs(failures=[Failure(name, "shop", self.name, "refused", str(error), item.raw, *place)])
+
+
+class Chain:
+    """Chains all events of people with one initial: its row depends on the exact order of everything."""
+
+    name = "chain"
+
+    def key(self, item: Event) -> bytes:
+        return item.ids.customer[:1].encode()
+
+    def run(self, shard: Shard, items: Sequence[Event]) -> Outputs:
+        outputs = Outputs()
+        for item in items:
+            key = self.key(item)
+            before = shard.get_many([key])[0] or b""
+            link = derived_id(before, item.id, *item.order).encode()
+            shard.put_many({key: link})
+            outputs.rows.append(told(key, item.received_at, 0, link.decode()))
+        return outputs
+
+    def wake(self, shard: Shard, upto: int) -> Outputs:
+        return Outputs()
+
+    def refuse(self, item: Event, error: Exception) -> Outputs:
+        raise error
+
+
+def stillness(key: bytes, time: int) -> Event:
+    """An event that follows from a wake; at the same time it comes after all records."""
+    name = derived_id("still", key, time)
+    place = 1 << 20, int.from_bytes(key)
+    return Event(name, "shop", "own", "tally", time, time, *place, Ids(customer=key.decode()), Custom("still"))
 
 
 def told(key: bytes, time: int, count: int, what: str, reason: str = "") -> EventRow:
