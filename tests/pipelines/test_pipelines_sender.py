@@ -28,6 +28,7 @@ from schemas.records import HOUR, Derived
 from schemas.workspace import Sink as Setting
 from schemas.workspace import Workspace
 from transforms.deliver import POINTS
+from transforms.stores.lease import Lease
 from transforms.stores.log import LogReader, LogWriter
 
 ROOT = Path(__file__).parent.parent.parent
@@ -160,6 +161,25 @@ def test_a_second_sender_is_refused(tmp_path: Path, sink: Sink) -> None:
     finally:
         first.kill()
         first.wait()
+
+
+def test_a_paused_sender_that_wakes_after_another_took_over_begins_nothing(tmp_path: Path, sink: Sink) -> None:
+    site = Site(tmp_path, sink)
+    site.decide(1)
+    paused = site.start()
+    try:
+        until(lambda: len(site.receipts()) == 1, paused)
+        paused.send_signal(signal.SIGSTOP)
+        Lease(tmp_path / "sender").close()
+        site.decide(5)
+        paused.send_signal(signal.SIGCONT)
+        assert paused.wait(20) == 1
+    finally:
+        paused.kill()
+        paused.wait()
+    assert len(sink.accepted) == 1
+    site.delivers()
+    assert site.lost() == set()
 
 
 @pytest.mark.parametrize(
