@@ -67,7 +67,7 @@ def check_person(body: bytes) -> None:
 def check_keys(body: bytes) -> None:
     """Raises Refused (duplicate_key) if an object anywhere in the body has a key twice."""
     try:
-        json.loads(body, object_pairs_hook=_once)
+        _strict.decode(body.decode())
     except RecursionError as error:
         raise Refused(TOO_DEEP, str(error)) from error
     except ValueError as error:
@@ -83,6 +83,9 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         twice = next(key for key in keys if keys.count(key) > 1)
         raise Refused(DUPLICATE_KEY, f"expected each key once, got {twice[:60]!r} again")
     return found
+
+
+_strict = json.JSONDecoder(object_pairs_hook=_once)
 
 
 def _check_text(body: bytes) -> None:

@@ -67,13 +67,14 @@ def event_of(entry: Entry, block: Block, sequence: int) -> tuple[Event, str]:
     words = call.words
     fact, properties = _fact(entry.kind, call)
     light = type(fact) in _LIGHT
-    permitted = _consents(properties, words, light)
+    permitted = () if light and not properties.consent else _consents(properties, words, light)
     if light and not permitted:
         check_person(body)
     else:
         check_keys(body)
     received = block.received_at
-    time, note = event_time(moment(call.original or call.at), moment(call.sent) or entry.sent_at, received)
+    sent = moment(call.sent) if call.sent else entry.sent_at
+    time, note = event_time(moment(call.original or call.at), sent, received)
     if not light:
         fact = _believed(fact, entry.trust, time)
     event = Event(

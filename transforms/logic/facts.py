@@ -76,12 +76,15 @@ def fact_of(meaning: Meaning, call: Call) -> tuple[AnyFact, Properties]:
     return reader.read(properties, meaning.variant, call), properties
 
 
-def _viewed(said: PageView | ProductView, what: str, call: Call) -> AnyFact:
-    if isinstance(said, ProductView):
-        return Viewed(what, _url(said.url), "", item(said))
+def _viewed(said: ProductView, what: str, _call: Call) -> AnyFact:
+    return Viewed(what, _url(said.url) if said.url else "", "", item(said))
+
+
+def _page(said: PageView, what: str, call: Call) -> AnyFact:
     page = call.around.page
     page = page if isinstance(page, Page) else _NO_PAGE
-    return Viewed(what, _url(said.url or page.url or said.path), label(said.title or call.name or page.title))
+    url, title = said.url or page.url or said.path, said.title or call.name or page.title
+    return Viewed(what, _url(url), label(title) if title else "")
 
 
 def _cart(said: CartChange, change: str, _call: Call) -> AnyFact:
@@ -178,7 +181,7 @@ _READ: dict[str, tuple[type[Struct], Callable[[Any, str, Call], AnyFact]]] = {
     "confirmed": (SignUp, lambda said, _variant, _call: Confirmed(opaque(said.token))),
     "unsubscribed": (Leaving, _unsubscribed),
     "viewed": (ProductView, _viewed),
-    "page": (PageView, _viewed),
+    "page": (PageView, _page),
     "cart_updated": (CartChange, _cart),
     "checkout_started": (Purchase, _checkout),
     "order_placed": (Purchase, _order),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 from msgspec import Struct
@@ -13,6 +14,8 @@ from transforms.logic.wording import visible
 
 MOST = 200
 _NAME = 200
+_SMALL = 300
+"""Characters up to which a product is worth remembering."""
 
 
 class Product(Struct, gc=False, rename={"camel": "productId"}):
@@ -35,18 +38,27 @@ class Product(Struct, gc=False, rename={"camel": "productId"}):
 
 def item(block: Product) -> Item | None:
     """The typed product; None if nothing names it or there are none of it."""
-    product = opaque(block.product_id or block.camel or block.sku or block.id or block.item_id)
-    quantity = pieces(block.quantity)
-    if not product or not quantity:
+    product = block.product_id or block.camel or block.sku or block.id or block.item_id
+    name = block.name or block.item_name or ""
+    category = block.category or block.item_category or ""
+    variant = block.variant or block.item_variant or ""
+    try:
+        if len(product) + len(name) + len(category) + len(variant) <= _SMALL:
+            return _remembered(product, name, category, variant, block.price, block.quantity)
+    except TypeError:  # a number, a list or an object where a word is due
+        pass
+    return _item(product, name, category, variant, block.price, block.quantity)
+
+
+def _item(product: object, name: object, category: object, variant: object, cost: object, count: object) -> Item | None:
+    known, quantity = opaque(product), pieces(count)
+    if not known or not quantity:
         return None
-    return Item(
-        product,
-        label(name) if (name := block.name or block.item_name) else "",
-        label(category) if (category := block.category or block.item_category) else "",
-        label(variant) if (variant := block.variant or block.item_variant) else "",
-        price(block.price),
-        quantity,
-    )
+    return Item(known, label(name), label(category), label(variant), price(cost), quantity)
+
+
+_remembered = lru_cache(1 << 14, typed=True)(_item)
+"""A shop shows the same products all day: one object each, made once."""
 
 
 def items(blocks: object) -> tuple[Item, ...]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Sequence
 from datetime import date
+
+from msgspec.structs import astuple
 
 from schemas.records import Traits
 from transforms.logic import identifiers
@@ -12,15 +14,18 @@ from transforms.logic.calls import Context, Place, Words
 from transforms.logic.products import label
 
 _NAME = 100
+_NOTHING = Traits()
 _LOCALE = re.compile(r"[A-Za-z]{2,3}(?:[-_][A-Za-z0-9]{2,8}){0,3}")
 _ZONE = re.compile(r"[A-Za-z][A-Za-z0-9_+\-]*(?:/[A-Za-z0-9_+\-]+){0,2}")
 
 
-def traits_of(around: Context, said: Iterable[Words]) -> Traits | None:
+def traits_of(around: Context, said: Sequence[Words]) -> Traits | None:
     """The traits of a call (those of its own first, then those of its context); None if it says nothing."""
-    merged = [_read(words) for words in said]
-    merged.append(Traits(locale=_locale(around.locale), timezone=_zone(around.timezone)))
-    found = Traits(*(next(filter(None, values), "") for values in zip(*map(_values, merged), strict=True)))
+    found = _read(said[0]) if said else _NOTHING
+    for words in said[1:]:
+        found = _joined(found, _read(words))
+    if around.locale or around.timezone:
+        found = _joined(found, Traits(locale=_locale(around.locale), timezone=_zone(around.timezone)))
     return None if found == _NOTHING else found
 
 
@@ -35,10 +40,8 @@ def _read(words: Words) -> Traits:
     first, last = label(words.first or words.first_name, _NAME), label(words.last or words.last_name, _NAME)
     if not first and not last:
         first, _, last = label(words.name, 2 * _NAME).partition(" ")
-    place = words.address
+    place, firm = words.address, words.company
     country = words.country or (place.country if isinstance(place, Place) else None)
-    firm = words.company
-    company = firm.name if isinstance(firm, Place) else firm
     return Traits(
         first[:_NAME],
         last.strip()[:_NAME],
@@ -46,20 +49,13 @@ def _read(words: Words) -> Traits:
         _zone(words.timezone),
         label(country, 60),
         _birthday(words.birthday),
-        label(company, _NAME),
+        label(firm.name if isinstance(firm, Place) else firm, _NAME),
     )
 
 
-def _values(traits: Traits) -> tuple[str, ...]:
-    return (
-        traits.first_name,
-        traits.last_name,
-        traits.locale,
-        traits.timezone,
-        traits.country,
-        traits.birthday,
-        traits.company,
-    )
+def _joined(first: Traits, second: Traits) -> Traits:
+    """The first one's word where it has one."""
+    return Traits(*(one or other for one, other in zip(astuple(first), astuple(second), strict=True)))
 
 
 def _locale(value: object) -> str:
@@ -75,6 +71,3 @@ def _birthday(value: object) -> str:
         return date.fromisoformat(value[:10]).isoformat() if isinstance(value, str) else ""
     except ValueError:
         return ""
-
-
-_NOTHING = Traits()
