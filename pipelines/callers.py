@@ -79,11 +79,11 @@ class Rates:
         self._buckets: dict[str, tuple[float, float]] = {}
 
     def wait(self, tenant: str, cost: float) -> float:
-        """Take `cost` tokens and return 0, or leave them and return the seconds until there are some again."""
+        """Take `cost` tokens, also on credit, and return 0; without a token left, the seconds until there is one."""
         now = self._now()
         left, since = self._buckets.get(tenant, (self._burst, now))
         left = min(self._burst, left + (now - since) * self._rate)
-        if left <= 0:
-            return -left / self._rate + 1 / self._rate
+        if left < 1:
+            return (1 - left) / self._rate
         self._buckets[tenant] = left - cost, now
         return 0.0

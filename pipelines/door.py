@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import uvicorn
@@ -50,12 +50,12 @@ def serve(
     uvloop.run(_serve(Desk(config, limits, feeds), stop or (lambda: False), ready))
 
 
-def play(config: Config, feeds: Iterable[Feed], stop: Callable[[], bool] | None = None) -> int:
+def play(config: Config, feeds: Iterable[Feed]) -> int:
     """Play files to their end into the journal of a data folder that no door serves; gives how many records came.
 
     A file that was played before goes on where it ended.
     """
-    return uvloop.run(_play(Desk(config, LIMITS), tuple(feeds), stop or (lambda: False)))
+    return uvloop.run(_play(Desk(config, LIMITS, feeds)))
 
 
 async def _serve(desk: Desk, stop: Callable[[], bool], ready: Callable[[str], None]) -> None:
@@ -63,14 +63,23 @@ async def _serve(desk: Desk, stop: Callable[[], bool], ready: Callable[[str], No
         with _listen(desk.config) as listening:
             async with desk.open() as check:
                 receiver = Receiver(desk.callers, desk.committer, _pages(desk))
-                server = uvicorn.Server(_http(receiver))
-                serving = asyncio.create_task(server.serve([listening]))
-                ready(f"door ready on http://{desk.config.host}:{listening.getsockname()[1]}")
-                await _watch(serving, lambda: check() or stop(), Report(desk, receiver))
-                server.should_exit = True
-                await serving
+                async with _serving(receiver, listening) as serving:
+                    ready(f"door ready on http://{desk.config.host}:{listening.getsockname()[1]}")
+                    await _watch(serving, lambda: check() or stop(), Report(desk, receiver))
     finally:
         desk.close()
+
+
+@asynccontextmanager
+async def _serving(app: Receiver, listening: socket.socket) -> AsyncIterator[asyncio.Task[None]]:
+    """Answer HTTP while the context lasts; requests that are under way at its end are answered."""
+    server = uvicorn.Server(_http(app))
+    task = asyncio.create_task(server.serve([listening]))
+    try:
+        yield task
+    finally:
+        server.should_exit = True
+        await task
 
 
 async def _watch(serving: asyncio.Task[None], over: Callable[[], bool], report: Report) -> None:
@@ -81,12 +90,11 @@ async def _watch(serving: asyncio.Task[None], over: Callable[[], bool], report: 
     report(now=True)
 
 
-async def _play(desk: Desk, feeds: Sequence[Feed], stop: Callable[[], bool]) -> int:
+async def _play(desk: Desk) -> int:
     before = desk.journal.counts.external
     try:
-        async with desk.open():
-            for feed in feeds:
-                await desk.play(feed, stop=stop)
+        async with desk.open(follow=False):
+            await desk.play()
         return desk.journal.counts.external - before
     finally:
         desk.close()

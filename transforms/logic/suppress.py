@@ -8,12 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
+from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
+from schemas.failures import Refused
 from schemas.keys import address_of
-from schemas.records import TRUSTED, Confirmed, Event, Receipt, Record, Unsubscribed
-from transforms.logic.intake import Piece
+from schemas.records import TRUSTED, Block, Confirmed, Entry, Event, Receipt, Record, Unsubscribed
+from transforms.logic.events import event_of
+from transforms.logic.intake import SEGMENT, Piece
 from transforms.logic.vocabulary import canonical
 
 ANY = "*"
@@ -24,7 +28,10 @@ KINDS = ("customer", "email", "phone", "handle")
 _TELLING = frozenset(("unsubscribed", "consent", "confirmed", "receipt"))
 _LONGEST_NAME = 100
 
+_ESSENTIAL = ("type", "event", "userId", "traits", "context", "properties")
+
 _text = msgspec.json.Decoder(str)
+_object = msgspec.json.Decoder(dict[str, Any])
 
 
 class Change(Record, frozen=True):
@@ -64,6 +71,30 @@ def _looked_up(event: bytes) -> bool:
 
 
 _known = lru_cache(4096)(_looked_up)
+
+
+def read_leniently(entry: Entry, block: Block, sequence: int) -> Event | None:
+    """The event in an entry, None if it tells nothing.
+
+    A record that will be refused for something else (its time, its id) still counts for what it says here.
+    """
+    if entry.kind not in SEGMENT:
+        return None
+    for body in (entry.body, _essence(entry.body)):
+        try:
+            return event_of(replace(entry, body=body), block, sequence)[0]
+        except (Refused, msgspec.MsgspecError):
+            continue
+    return None
+
+
+def _essence(body: bytes) -> bytes:
+    """A record without what it does not need in order to be believed."""
+    try:
+        found = _object.decode(body)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return b""
+    return msgspec.json.encode({name: found[name] for name in _ESSENTIAL if name in found})
 
 
 def changes(event: Event, secret: bytes) -> Iterator[Change]:

@@ -175,7 +175,10 @@ class Lane:
         self._address = 0
 
     def address(self) -> int:
-        """What lies before is no longer needed by the lane; 0 as long as it has never committed."""
+        """What lies before is no longer needed by the lane; 0 as long as it has never committed.
+
+        Raises ValueError for a lane of another version.
+        """
         if self._log is None:
             starts = segment_starts(self._folder)
             if not starts:
