@@ -19,9 +19,11 @@ from msgspec.structs import replace as changed
 from shop import SECRET, shop
 from story import DAY_ZERO, at, email
 
+from schemas.codec import pack
 from schemas.keys import address_in, address_of
 from schemas.records import (
     DAY,
+    Block,
     CartUpdated,
     CaseChanged,
     CheckoutStarted,
@@ -31,6 +33,7 @@ from schemas.records import (
     CutsPublished,
     Decision,
     Derived,
+    Entry,
     Event,
     EventRow,
     Fact,
@@ -53,6 +56,7 @@ from schemas.records import (
 from schemas.workspace import Tenant
 from transforms.logic.engage import Engage
 from transforms.logic.profile import Person, unpack_row
+from transforms.logic.returns import derived_of
 from transforms.logic.shard import Outputs
 from transforms.stores.memory import MemoryRows
 
@@ -281,16 +285,11 @@ def collect(total: Outputs, more: Outputs) -> None:
 
 
 def returned(derived: Derived, now: int, sequence: int) -> Known:
-    """What identify makes of a record of ours that comes back."""
-    if derived.original is not None:
-        event = changed(derived.original, received_at=now)
-        sure = "claimed" if event.trust == "browser" else "verified"
-        return Known(derived.address, event, sure, past=derived.past, hops=derived.hops)
-    event = Event(
-        derived.id, derived.tenant, "own", "engage", derived.event_time, now, 1, sequence, derived.ids, derived.fact,
-        derived=True,
-    )  # fmt: skip
-    return Known(derived.address, event, "verified", hops=derived.hops)
+    """What discover and identify make of a record of ours that comes back."""
+    entry = Entry("derived", derived.tenant, "own", "engage", 0, pack(derived))
+    event, _ = derived_of(entry, Block(now, 1, sequence, [entry]), sequence)
+    sure = "claimed" if event.trust == "browser" else "verified"
+    return Known(derived.address, event, sure, past=derived.past, hops=derived.hops)
 
 
 def cut(records: Sequence[Known], sizes: Iterable[int]) -> list[Sequence[Known]]:

@@ -27,7 +27,7 @@ def on_signup(moment: Moment) -> Iterator[Candidate]:
             campaign=campaign,
             trigger=event.id,
             created_at=event.event_time,
-            caused_at=event.received_at,
+            caused_at=moment.caused_at,
             channels=campaign.channels,
             words={"token": token},
             entry=campaign.name,

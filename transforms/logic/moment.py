@@ -82,6 +82,12 @@ class Moment(Struct):
         return self.event
 
     @property
+    def caused_at(self) -> int:
+        """When the door took the event in, before any forward: where the latency of an answer starts."""
+        route = self.cause.route
+        return route.places[0].received_at if route is not None and route.places else self.cause.received_at
+
+    @property
     def place(self) -> Place:
         """Where in the journal this is; a wake comes after all records of its time."""
         event = self.event

@@ -22,7 +22,7 @@ def on_order(moment: Moment) -> Iterator[Candidate]:
             campaign=campaign,
             trigger=event.id,
             created_at=event.event_time,
-            caused_at=event.received_at,
+            caused_at=moment.caused_at,
             channels=campaign.channels,
             words={"order": OrderWords.of(event.fact)},
             entry=campaign.name,

@@ -46,7 +46,7 @@ def _greet(moment: Moment, *, everywhere: bool) -> Iterator[Candidate]:
                 campaign=campaign,
                 trigger=event.id,
                 created_at=event.event_time,
-                caused_at=event.received_at,
+                caused_at=moment.caused_at,
                 channels=channels,
                 words={"signed_up": isinstance(event.fact, SignedUp)},
                 entry=campaign.name,
