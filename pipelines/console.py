@@ -37,10 +37,12 @@ class View:
         """Take in what is new; True if there may be more."""
         records = self._tail.read(FRAMES)
         self.figures.take(records)
-        self._pulse.beat(time.monotonic(), self.figures.external)
+        full = len(records) >= FRAMES
+        if not full:  # the rate is that of what comes in, not of reading what has come before
+            self._pulse.beat(time.monotonic(), self.figures.external)
         if self._clock is None and self._config.clock_file.exists():
             self._clock = open_clock(self._config.clock_file)
-        return len(records) >= FRAMES
+        return full
 
     @property
     def clock(self) -> Clock:
@@ -89,6 +91,8 @@ def show(view: View, stop: Callable[[], bool], *, plain: bool) -> None:
 def _turns(view: View, stop: Callable[[], bool], every: float) -> Iterator[None]:
     """A turn to draw every so many seconds; in between the view takes in what is new, without haste."""
     due = 0.0
+    while view.refresh() and not stop():
+        pass
     while not stop():
         full = view.refresh()
         if time.monotonic() >= due:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,8 +23,7 @@ MARGIN = MINUTE
 
 SHOWN = 20
 
-QUERY = """SELECT campaign, reason, count(*) AS people
-  FROM read_parquet('{folder}/decisions/*.parquet') WHERE final GROUP BY ALL ORDER BY ALL"""
+QUERY = "SELECT campaign, reason, count(*) AS people FROM decisions WHERE final GROUP BY ALL ORDER BY ALL"
 
 
 class _Recorded(msgspec.Struct):
@@ -46,11 +46,22 @@ def conclude(config: Config, tenant: Tenant, figures: Figures, place: Place) -> 
         "",
         f"tables    {config.folder('tables')}",
         f"messages  {recorder_file(config)}",
-        'try       duckdb -c "' + QUERY.format(folder=config.folder("tables")) + '"',
+        f"ask       {command(config)}",
         "",
         "everything adds up" if not problems else f"{len(problems)} things do not add up",
     ]
     return "\n".join(words), not problems
+
+
+def command(config: Config) -> str:
+    """What to type for a first question to the tables, in DuckDB's SQL."""
+    folder, python = config.folder("tables"), shown(Path(sys.executable))
+    return f"{python} -c \"from pipelines.views import connect; connect('{folder}').sql('{QUERY}').show()\""
+
+
+def shown(path: Path) -> Path:
+    """A path as short as it can be typed from here."""
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
 def compare_people(config: Config, tenant: Tenant, last: int, place: Place) -> Comparison:
