@@ -31,7 +31,14 @@ def test_a_vacant_address_becomes_an_alias_and_forwards() -> None:
     result = lives.play()
     assert alias(result, "ana") == Alias(address("ana"), True)
     assert ("welcome", "SENT") in result.reasons("ana")
-    assert [row.disposition for row in result.lines(EventRow)] == ["applied", "forwarded", "applied"]
+    ends = [(row.partition, row.sequence, row.derived, row.disposition) for row in result.lines(EventRow)]
+    assert ends == [
+        (0, 0, False, "applied"),
+        (0, 2, False, "forwarded"),  # record 1 was only a link
+        (1, 0, True, "applied"),
+        (0, 2, False, "applied"),
+    ]
+    assert result.messages("ana", "welcome")[0].caused_at == at("10:00")
     (forward,) = result.out.feedback
     assert (forward.address, forward.hops) == (address("ana"), 1)
 
