@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from posts import HOSTILE
+from posts import HOSTILE, cost
 
 from schemas.workspace import Brand
 from transforms.logic.brands import Gazetteer, Named
@@ -93,17 +91,14 @@ def test_a_tenant_without_brands_names_none() -> None:
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_hostile_texts_are_cheap(known: Gazetteer, name: str) -> None:
-    start = time.perf_counter()
-    known.named(HOSTILE[name], "chirp")
-    assert time.perf_counter() - start < 0.010
+    assert cost(lambda: known.named(HOSTILE[name], "chirp")) < 0.010
 
 
 def test_a_hostile_text_cannot_use_a_long_name_against_us() -> None:
     known = Gazetteer([Brand("A", ("a " * 20 + "b",))])
     text = "a " * 2_000
-    start = time.perf_counter()
     assert known.named(text, "chirp") == []
-    assert time.perf_counter() - start < 0.010
+    assert cost(lambda: known.named(text, "chirp")) < 0.010
 
 
 @given(st.text(alphabet=st.characters(exclude_categories=()), max_size=200))

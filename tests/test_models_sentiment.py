@@ -5,14 +5,15 @@ from __future__ import annotations
 import csv
 import os
 import pickle
-import time
 from pathlib import Path
 
 import pytest
-from posts import HOSTILE
+from posts import HOSTILE, cost
 
 from models.registry import HERE, Models, OpenModels, find
 from models.train.keywords import guess
+
+pytest.importorskip("py3langid", reason="opening all models needs py3langid (extra: nlp)")
 
 LABELS = ("negative", "neutral", "positive")
 DATA = Path(os.environ.get("RAPPORT_DATA", Path(__file__).parents[2] / "shared/data"))
@@ -92,11 +93,9 @@ def test_a_text_that_says_nothing_is_neutral(models: OpenModels) -> None:
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_hostile_texts_are_cheap_and_only_get_a_label(models: OpenModels, name: str) -> None:
-    models.score(["warm"])
-    start = time.perf_counter()
-    label, score = models.score([HOSTILE[name]])[0]
-    models.language(HOSTILE[name])
-    assert time.perf_counter() - start < 0.010
+    text = HOSTILE[name]
+    assert cost(lambda: (models.score([text]), models.language(text))) < 0.010
+    label, score = models.score([text])[0]
     assert label in LABELS
     assert 0 <= score <= 1
 
@@ -130,7 +129,7 @@ def test_real_posts_to_airlines_are_understood_better_than_by_keywords(models: O
     ours = macro_f1(truth, [label for label, _ in models.score(texts)])
     keywords = macro_f1(truth, [LABELS[number] for number in guess(texts)])
     assert ours >= 0.60
-    assert ours >= keywords + 0.08
+    assert ours >= keywords + 0.10
 
 
 def macro_f1(truth: list[str], said: list[str]) -> float:

@@ -60,11 +60,11 @@ def posts(data: Path) -> Posts:
     dev = [post for post in found if post.source == f"semeval-{DEV_YEAR}" or _drawn(post, "umsab-train", 10)]
     kept_back = {id(post) for post in (*held, *dev)}
     rest = [post for post in found if id(post) not in kept_back]
-    train = list(_fresh(rest, [*held, *dev]))
-    return Posts(train, list(_fresh(dev, held)), held, len(rest) - len(train))
+    train = list(unlike(rest, [*held, *dev]))
+    return Posts(train, list(unlike(dev, held)), held, len(rest) - len(train))
 
 
-def _fresh(candidates: Iterable[Post], others: Sequence[Post]) -> Iterator[Post]:
+def unlike(candidates: Iterable[Post], others: Sequence[Post]) -> Iterator[Post]:
     """The candidates without repeats and without near-copies of `others`."""
     taken = {shingle for post in others for shingle in _shingles(post.text)}
     for post in candidates:
