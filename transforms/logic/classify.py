@@ -178,7 +178,7 @@ def _said(mention: Mention, named: Sequence[Named], opinion: Opinion, directed: 
         reply_to=mention.parent,
     )
     return Derived(
-        id=derived_id("said", mention.tenant, mention.source, mention.id),
+        id=derived_id("said", mention.tenant, mention.id),
         tenant=mention.tenant,
         event_time=mention.event_time,
         ids=Ids(handle=handle_of(mention)),
