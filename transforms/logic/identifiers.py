@@ -61,11 +61,8 @@ _SAME_NETWORK = {"x": "twitter"}
 
 def opaque(value: object) -> str:
     """A customer id or a cookie: as it came, without surrounding space; empty if it is nobody's or cannot be shown."""
-    text = value if isinstance(value, str) else _text(value)
-    if len(text) > LONGEST or text.lower() in _NOBODY or not text.isprintable():
-        return ""
-    clean = text.strip()
-    return text if len(clean) == len(text) else opaque(clean)
+    text = value.strip() if isinstance(value, str) else _text(value)
+    return "" if len(text) > LONGEST or text.lower() in _NOBODY or not text.isprintable() else text
 
 
 def email(value: object) -> str:

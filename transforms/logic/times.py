@@ -29,7 +29,7 @@ def moment(value: object) -> int:
 
     Raises Refused (bad_time) for anything else, for times before 1970 and after the year 9999.
     """
-    if isinstance(value, str) and value and not value.isdecimal():
+    if isinstance(value, str) and value and not (value.isdecimal() and value.isascii()):
         return _iso(value)
     if value is None or value == "":
         return 0
