@@ -199,10 +199,10 @@ def state(told: Mapping[str, Any], clock: Clock) -> tuple[str, str]:
     """What a process says of itself in a few words, with a colour: its trouble, or how much is still to do."""
     if trouble := told.get("trouble") or told.get("error"):
         return str(trouble), "red"
-    lag, waiting = told.get("lag", -1), told.get("open", told.get("waiting"))
+    lag = told.get("lag", -1)
     if isinstance(lag, int) and lag >= 0:
         return f"{milliseconds(lag, clock)} behind", "green" if clock.real_seconds(lag) < SLOW else "yellow"
-    return (f"{waiting} open", "green") if isinstance(waiting, int) and waiting else ("", "green")
+    return (f"{told['open']} open", "green") if told.get("open") else ("", "green")
 
 
 def body_of(message: Message) -> dict[str, Any]:

@@ -187,9 +187,9 @@ def free_port(config: Config) -> int:
 
 
 def told() -> Callable[[], bool]:
-    """True from the first Ctrl-C or SIGTERM on."""
+    """True from the first Ctrl-C on, and when the terminal closes or somebody asks the process to end."""
     heard: list[int] = []
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda number, _: heard.append(number))
     return lambda: bool(heard)
 
