@@ -4,51 +4,25 @@ from __future__ import annotations
 
 import errno
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
-from apache_beam import DoFn, ParDo, Pipeline
+from apache_beam import Pipeline
 from apache_beam.options.pipeline_options import PipelineOptions
-from apache_beam.pvalue import PCollection
-from engine_stages import START, Chain, Listed, Read, Tally, block, entry
+from engine_job import crowd, rows_of, wire
+from engine_stages import START, Listed, block, entry
 
 from pipelines.local.engine import Engine
 from pipelines.local.poison import Placed
 from pipelines.local.runner import EmbeddedRunner, Hooks, Limits
-from schemas.records import SECOND, Block, EventRow, Failure
-from transforms.batches import Events, Pull
-from transforms.hand_over import HandOver
-from transforms.shards import Keyed
-from transforms.sources.firehose import Firehose, Source
+from schemas.records import SECOND, EventRow, Failure
+from transforms.sources.firehose import Source
 from transforms.stores.memory import MemoryRows
 from transforms.stores.rows import RowStore, StoreMismatch
-from transforms.stores.transaction import Store, Work
-
-
-class Spoilt(DoFn):
-    """A DoFn without a wall: some bodies break it."""
-
-    def process(self, pull: Pull) -> Iterator[Pull]:
-        for each in pull.items:
-            for said in each.entries:
-                if said.body.endswith(b"poison"):
-                    raise ValueError("no stage can take this")
-                if said.body.endswith(b"broken machine"):
-                    raise OSError(errno.EIO, "no such luck")
-        yield pull
-
-
-def wire(pipeline: Pipeline, source: Source, shards: int = 3, state: str = "rows") -> None:
-    """Two keyed stages behind each other; the second one depends on the exact order."""
-    pulls = pipeline | "read" >> Firehose(source) | "spoil" >> ParDo(Spoilt()).with_output_types(Pull)
-    events: PCollection = pulls | "events" >> ParDo(Read()).with_output_types(Events)
-    tallied = events | "tally" >> Keyed(Tally, Events, shards, state)
-    chained = tallied.events | "chain" >> Keyed(Chain, Events, shards, state)
-    for name, rows in (("tallied", tallied.rows), ("chained", chained.rows), ("refused", tallied.failures)):
-        rows | f"hand over what is {name}" >> HandOver("rows")
+from transforms.stores.transaction import Work
 
 
 def engine(source: Source, store: Any, limits: Limits | None = None, hooks: Hooks | None = None) -> Engine:
@@ -67,30 +41,8 @@ def finish(source: Source, store: Any, limits: Limits | None = None, hooks: Hook
     return running
 
 
-def rows_of(store: Store) -> dict[bytes, bytes]:
-    """The people's rows, without the engine's own."""
-    return {key: row for key, row in store.items() if key.startswith((b"tally/", b"chain/")) and b"timers" not in key}
-
-
 def told(store: MemoryRows) -> list[Any]:
     return sorted(store.topics["rows"], key=repr)
-
-
-def crowd(seed: int, records: int = 300) -> tuple[Block, ...]:
-    """Random people who come, are still, come again, repeat themselves and cannot be taken."""
-    chance = random.Random(seed)
-    words = ["click"] * 8 + ["fail", "once x", "once yy"]
-    blocks, first, time = list[Block](), 0, 0
-    while first < records:
-        time += chance.choice([1, 400, SECOND // 3, 4 * SECOND])
-        said = [
-            entry(chance.choice("abcdefgh") + chance.choice("xyz"), chance.choice(words))
-            for _ in range(chance.randrange(6))
-        ]
-        if said:
-            blocks.append(block(time, first, *said))
-            first += len(said)
-    return tuple(blocks)
 
 
 class Cut:

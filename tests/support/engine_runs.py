@@ -17,7 +17,7 @@ from apache_beam.utils.timestamp import Timestamp
 from engine_stages import Listed
 
 from pipelines.local.engine import Engine
-from pipelines.local.runner import EmbeddedRunner, Hooks, Limits
+from pipelines.local.runner import EmbeddedRunner, Limits
 from schemas.records import SECOND, Block
 from transforms.batches import BatchCoder, Pull
 from transforms.sources.firehose import Firehose
@@ -43,14 +43,14 @@ class Collect(DoFn):
 
 
 def on_engine(
-    build: Build, blocks: Sequence[Block], at_once: int = 1, store: Store | None = None, hooks: Hooks | None = None
+    build: Build, blocks: Sequence[Block], at_once: int = 1, store: Store | None = None, end: int = END
 ) -> dict[str, list[Any]]:
-    """What comes out, with `at_once` blocks in a bundle."""
-    source = Listed(tuple(blocks), END, at_once)
-    with_store = MemoryRows() if store is None else store
-    pipeline = Pipeline(EmbeddedRunner(with_store, Limits(bundle=1 << 40, idle=0), hooks), PipelineOptions([]))
+    """What comes out, with `at_once` blocks in a bundle; then time goes on to `end`."""
+    source = Listed(tuple(blocks), end, at_once)
+    runner = EmbeddedRunner(MemoryRows() if store is None else store, Limits(bundle=1 << 40, idle=0))
+    pipeline = Pipeline(runner, PipelineOptions([]))
     names = _collect(build(pipeline | "read" >> Firehose(source)))
-    engine: Engine = pipeline.runner.open(pipeline)
+    engine: Engine = runner.open(pipeline)
     try:
         engine.run_until_done()
     finally:
