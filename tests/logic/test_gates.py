@@ -8,10 +8,12 @@ from msgspec.structs import replace
 from shop import campaign, shop
 from story import at
 
-from schemas.records import DAY, HOUR, ReceiptRow, Traits
+from schemas.keys import address_in
+from schemas.records import DAY, HOUR, Confirmed, Ids, ReceiptRow, Traits
 from schemas.workspace import Content
 from transforms.logic.caps import CONFIRMED_AFTER
 from transforms.logic.gates import GATES
+from transforms.logic.identity import identifiers
 
 
 def test_the_gates_stand_in_the_order_of_the_semantics() -> None:
@@ -192,3 +194,20 @@ def test_the_intent_carries_what_the_sender_needs() -> None:
     welcome = Lives().at("09:00").signs_up("ana").play().messages("ana", "welcome")[0]
     assert len(welcome.life) == 32
     assert message.life == ""
+
+
+def test_a_consent_may_come_with_any_event() -> None:
+    lives = Lives().at("09:00").orders("ana", "o-1", "boots").at("10:00").opens_page("ana", consents=(YES,))
+    result = lives.play()
+    assert ("welcome", "SENT") in result.reasons("ana")
+    assert lives.at("11:00").consents("ana", YES).play().reasons("ana") == result.reasons("ana")
+
+
+def test_what_a_token_confirms_is_the_address_that_it_was_sent_to() -> None:
+    lives = Lives().at("09:00").signs_up("ana", trust="browser")
+    token = words(lives.play().messages("ana", "confirm")[0])["text"].partition("token=")[2]
+    lives.at("10:00").put(address_in(token), Confirmed(token), ids=Ids(), trust="browser")
+    lives.at("11:00").orders("ana", "o-1", "boots", trust="browser")
+    result = lives.play()
+    assert [each.sure for each in identifiers(result.person("ana")) if each.kind == "email"] == [True]
+    assert ("receipt", "SENT") in result.reasons("ana")

@@ -12,7 +12,7 @@ from schemas.workspace import Campaign
 from transforms.logic import cart
 from transforms.logic.lines import cancelled, regret
 from transforms.logic.moment import HISTORY, Candidate, Moment
-from transforms.logic.profile import CART, RUNS, SENDS, Person, Run
+from transforms.logic.profile import CART, RUNS, SENDS, CartOp, Person, Run
 from transforms.logic.words import CartWords
 
 TRIGGER = "abandoned_cart"
@@ -24,7 +24,8 @@ def follow(moment: Moment) -> tuple[Candidate, ...]:
     for campaign in moment.plan.of_trigger(TRIGGER):
         _follow(moment, campaign, runs)
     store(moment.person, runs)
-    _regret(moment)
+    if moment.cart_op is not None and moment.cart_op.change in cart.ENDS:
+        _regret(moment, moment.cart_op)
     return ()
 
 
@@ -74,11 +75,8 @@ def _candidate(moment: Moment, campaign: Campaign, run: Run, created_at: int) ->
     )
 
 
-def _regret(moment: Moment) -> None:
+def _regret(moment: Moment, op: CartOp) -> None:
     """Record, once a reminder, that what should have stopped it had happened before it went."""
-    op = moment.cart_op
-    if op is None or op.change not in cart.ENDS or op.at >= moment.now:
-        return
     sends = SENDS.read(moment.person.sends)
     names = {campaign.name for campaign in moment.plan.of_trigger(TRIGGER)}
     late = [send for send in sends if send.campaign in names and not send.regretted and op.at < send.decided]

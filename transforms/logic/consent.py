@@ -5,8 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from schemas.records import CLAIMED, Confirmed, Consent, Unsubscribed
+from transforms.logic.identity import identifiers
+from transforms.logic.identity import unite as unite_identifiers
 from transforms.logic.moment import Moment
-from transforms.logic.profile import PERMISSIONS, SUPPRESSED, TOKENS, Permission, Permissions, Person
+from transforms.logic.profile import (
+    IDENTIFIERS,
+    PERMISSIONS,
+    SUPPRESSED,
+    TOKENS,
+    Identifier,
+    Permission,
+    Permissions,
+    Person,
+)
 
 ANY = "*"
 CONFIRMED = "confirmed"
@@ -87,7 +98,7 @@ def confirm(moment: Moment) -> bool:
     """
     person, event = moment.person, moment.cause
     assert isinstance(event.fact, Confirmed)
-    if event.trust == CLAIMED and not _redeem(person, event.fact.token, moment.now):
+    if event.trust == CLAIMED and not _redeem(moment, event.fact.token):
         return False
     person.verified = True
     _note(person, CONFIRMED, event.event_time)
@@ -99,13 +110,19 @@ def confirm(moment: Moment) -> bool:
     return True
 
 
-def _redeem(person: Person, token: str, now: int) -> bool:
+def _redeem(moment: Moment, token: str) -> bool:
+    """Use a token up; the address that it was sent to is then verified."""
+    person, event = moment.person, moment.cause
     tokens = TOKENS.read(person.tokens)
-    found = next((each for each in tokens if token and each.token == token and now < each.until), None)
-    if found is not None:
-        tokens.remove(found)
-        person.tokens = TOKENS.write(tokens)
-    return found is not None
+    found = next((each for each in tokens if token and each.token == token and moment.now < each.until), None)
+    if found is None:
+        return False
+    tokens.remove(found)
+    person.tokens = TOKENS.write(tokens)
+    known = {(each.kind, each.value): each for each in identifiers(person)}
+    unite_identifiers(known, Identifier("email", found.email, True, event.event_time))
+    person.identifiers = IDENTIFIERS.write(list(known.values()))
+    return True
 
 
 def unsubscribe(moment: Moment) -> bool:

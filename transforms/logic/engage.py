@@ -1,14 +1,13 @@
 """Engage: one profile a person; what happens to it, what that triggers, and what is said because of it.
 
 `Engage` is the stage. In a step of one person, in this order: wakes that came before the record ring, the record is
-learned (`LEARN`), its rules ask for messages (`RULES`), each candidate passes the gates and is decided. Nothing is
+learned, its rules ask for messages (both in `rules.py`), each candidate passes the gates and is decided. Nothing is
 stored until the whole batch has been applied.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import partial
+from collections.abc import Mapping, Sequence
 from heapq import heapify, heappop, heappush
 
 from schemas.failures import STEP_FAILED
@@ -16,76 +15,27 @@ from schemas.keys import derived_id
 from schemas.records import (
     CLAIMED,
     OWN,
-    CartUpdated,
-    CaseChanged,
-    CheckoutStarted,
-    Confirmed,
-    ConsentChanged,
     CutsPublished,
-    Fact,
     Failure,
     Handover,
     Known,
-    OrderChanged,
-    OrderPlaced,
     Receipt,
-    Said,
-    SignedUp,
-    Unsubscribed,
-    Viewed,
 )
 from schemas.workspace import Tenant
 from transforms.logic import (
     abandoned_cart,
-    care,
-    cart,
-    confirmation,
-    consent,
-    identity,
     lines,
     merge,
-    order_confirmation,
-    orders,
     receipts,
     rfm_transition,
-    views,
-    welcome,
 )
 from transforms.logic.decide import decide
-from transforms.logic.moment import Candidate, Moment, Plan
+from transforms.logic.moment import Moment, Plan
 from transforms.logic.people import People
 from transforms.logic.profile import RUNS, Alias, Person, pack_row, unpack_row
 from transforms.logic.refusals import failure
+from transforms.logic.rules import learn, rules_of
 from transforms.logic.shard import Outputs, Shard
-
-Learner = Callable[[Moment], bool]
-Rule = Callable[[Moment], Iterable[Candidate]]
-
-LEARN: dict[type[Fact], tuple[Learner, ...]] = {
-    Viewed: (views.learn,),
-    CartUpdated: (cart.learn,),
-    CheckoutStarted: (cart.learn,),
-    OrderPlaced: (orders.place, cart.learn),
-    OrderChanged: (orders.change, care.learn),
-    CaseChanged: (care.learn,),
-    Said: (care.learn,),
-    Confirmed: (consent.confirm,),
-    Unsubscribed: (consent.unsubscribe,),
-    Receipt: (receipts.learn,),
-    Handover: (merge.learn,),
-}
-"""How each kind of event changes the profile, beyond identifiers, traits and consents."""
-
-RULES: dict[type[Fact], tuple[Rule, ...]] = {
-    SignedUp: (confirmation.on_signup, welcome.on_signup),
-    ConsentChanged: (welcome.on_consent,),
-    Confirmed: (welcome.on_consent,),
-    CartUpdated: (abandoned_cart.follow,),
-    CheckoutStarted: (abandoned_cart.follow,),
-    OrderPlaced: (order_confirmation.on_order, abandoned_cart.follow, rfm_transition.on_order),
-    OrderChanged: (rfm_transition.on_order,),
-}
-"""What each kind of event triggers. Consents may come with any event."""
 
 VERIFIED, SHARED = "verified", "shared"
 MOST_HOPS = 3
@@ -131,7 +81,7 @@ class Engage:
         return out
 
     def refuse(self, item: Known, error: Exception) -> Outputs:
-        """One failure for a record that `run` could not take, and its line in the lines."""
+        """One failure for a record that `run` could not take, and its line in the ledger."""
         return _fail(Outputs(), item, STEP_FAILED, type(error).__name__)
 
     # --- records ------------------------------------------------------------------------------------------------------
@@ -162,19 +112,14 @@ class Engage:
         plan = self._plans[event.tenant]
         now = event.received_at if event.received_at > person.last else person.last
         sure = known.confidence == VERIFIED and event.trust != OWN
-        moment = Moment(
-            plan, person, now, out, partial(people.cuts, plan.tenant), event, sure, known.confidence == SHARED
-        )
+        moment = Moment(plan, person, now, out, people.cuts, event, sure, known.confidence == SHARED)
         out.rows.append(lines.event_row(event, person.id))
         if event.route is not None:
             out.rows += lines.earlier_rows(event, person.id)
         if learn(moment, known) or row is None:
             person.last = now
             people.put(known.address, person)
-        rules = RULES.get(type(event.fact), ())
-        if event.consents and welcome.on_signup not in rules and welcome.on_consent not in rules:
-            rules = (*rules, welcome.on_consent)
-        for rule in rules:
+        for rule in rules_of(event):
             for candidate in rule(moment):
                 decide(moment, candidate)
 
@@ -224,32 +169,13 @@ class Engage:
     def _wake(self, people: People, person: Person, out: Outputs) -> None:
         plan, due = self._plans[person.tenant], person.due
         now = max(due, person.last)
-        moment = Moment(plan, person, now, out, partial(people.cuts, plan.tenant))
+        moment = Moment(plan, person, now, out, people.cuts)
         rule = rfm_transition.on_wake if person.rfm_due == due else abandoned_cart.on_wake
         for candidate in rule(moment):
             decide(moment, candidate)
         if person.due == due:
             raise RuntimeError(f"expected the wake of {due} to be over once it rang, but it is still to come")
         person.last = now
-
-
-def learn(moment: Moment, known: Known) -> bool:
-    """Take a record into the profile; True if that changed it."""
-    event, person = known.event, moment.person
-    changed = identity.observe(person, event, moment.sure)
-    if event.event_time < person.first_seen:
-        person.first_seen, changed = event.event_time, True
-    if event.traits is not None:
-        identity.describe(person, event.traits, moment.sure, event.event_time)
-        changed = True
-    if event.consents:
-        consent.learn(moment)
-    if known.past is not None:
-        views.remember(person, known.past)
-        changed = True
-    for learner in LEARN.get(type(event.fact), ()):
-        changed = learner(moment) or changed
-    return changed
 
 
 def _welcome_in(known: Known) -> Person | None:

@@ -70,11 +70,13 @@ class Case(Struct):
 
 
 def duplicate(case: Case) -> str | None:
+    """This very send was decided before."""
     sent = {send.key for send in SENDS.read(case.person.sends)}
     return "DUPLICATE" if sent and any(case.key(channel) in sent for channel in case.channels) else None
 
 
 def live(case: Case) -> str | None:
+    """The campaign runs, and the candidate is not too old."""
     if not case.campaign.live:
         return "PAUSED"
     if case.candidate.too_late is not None and case.age > case.candidate.too_late:
@@ -83,6 +85,7 @@ def live(case: Case) -> str | None:
 
 
 def identity(case: Case) -> str | None:
+    """A server vouches for the person, or the message is one that a sign-up asks for."""
     return None if case.person.verified or case.campaign.trigger in OWN else "IDENTITY_LOW"
 
 
@@ -96,20 +99,24 @@ def suppression(case: Case) -> str | None:
 
 
 def permission(case: Case) -> str | None:
+    """The person allows this category on the channel."""
     words, category, now = PERMISSIONS.read(case.person.permissions), case.campaign.category, case.moment.now
     return case.keep([each for each in case.channels if consent.permits(words, category, each, now)], "NO_CONSENT")
 
 
 def reachable(case: Case) -> str | None:
+    """There is an address on the channel."""
     return case.keep([channel for channel in case.channels if case.address(channel)], "UNREACHABLE")
 
 
 def exception(case: Case) -> str | None:
+    """Nothing happened since that makes the message pointless."""
     over = case.campaign.trigger == abandoned_cart.TRIGGER and cart.is_over(case.person)
     return "EXCEPTION_EVENT" if over else None
 
 
 def reentry(case: Case) -> str | None:
+    """The person did not enter lately, or ever where it is once for life."""
     entered = ENTERED.read(case.person.entered)
     again = case.campaign.reentry
     if again is None:
@@ -131,10 +138,12 @@ def _too_many(case: Case) -> bool:
 
 
 def care_hold(case: Case) -> str | None:
+    """The person is not to be left in peace."""
     return "CARE_HOLD" if case.moment.now < case.person.held_until else None
 
 
 def control(case: Case) -> str | None:
+    """The person is not in the campaign's control group."""
     tenant = case.moment.plan.tenant.name
     return "CONTROL" if is_control(tenant, case.campaign.name, case.person.id, case.campaign.control) else None
 
@@ -167,6 +176,7 @@ def words(case: Case) -> str | None:
 
 
 def cap(case: Case) -> str | None:
+    """One more message does not break a cap."""
     if not case.campaign.obeys_cap:
         return None
     sends, policy = SENDS.read(case.person.sends), case.moment.plan.tenant.policy

@@ -66,7 +66,7 @@ class Moment(Struct):
     person: Person
     now: int
     out: Outputs
-    cuts: Callable[[], CutsBook]
+    cuts: Callable[[Tenant], CutsBook]
     event: Event | None = None
     sure: bool = False
     shared: bool = False
@@ -92,6 +92,11 @@ class Moment(Struct):
         """Where in the journal this is; a wake comes after all records of its time."""
         event = self.event
         return (self.now, _LAST, _LAST) if event is None else (self.now, event.partition, event.sequence)
+
+    @property
+    def book(self) -> CutsBook:
+        """The tenant's cut points."""
+        return self.cuts(self.plan.tenant)
 
     @property
     def is_history(self) -> bool:

@@ -29,7 +29,7 @@ def rescore(moment: Moment) -> SegmentChange | None:
     """Publish where the orders as they stand put the person, if that is somewhere else."""
     person = moment.person
     orders, rfm = ORDERS.read(person.orders), RFM.read(person.rfm)
-    cuts = moment.cuts().at(moment.place)
+    cuts = moment.book.at(moment.place)
     found = score(orders, moment.now, cuts)
     change = _publish(moment, rfm, found, "order", orders) if found.segment != person.segment else None
     person.rfm = RFM.write(Rfm(found.recency, found.frequency, found.monetary, cuts.version))
@@ -41,7 +41,7 @@ def on_wake(moment: Moment) -> Iterator[Candidate]:
     """Time alone may have moved the person: look, look again an hour later, then publish."""
     person, now = moment.person, moment.now
     orders, rfm = ORDERS.read(person.orders), RFM.read(person.rfm)
-    cuts = moment.cuts().at(moment.place)
+    cuts = moment.book.at(moment.place)
     found = score(orders, now, cuts)
     moved = found.segment != person.segment
     if moved and not (rfm.waiting == found.segment and now - rfm.since >= HOLD):
@@ -56,7 +56,7 @@ def on_wake(moment: Moment) -> Iterator[Candidate]:
 
 
 def _publish(moment: Moment, rfm: Rfm, found: Score, cause: str, orders: list[Order]) -> SegmentChange:
-    person, now, book = moment.person, moment.now, moment.cuts()
+    person, now, book = moment.person, moment.now, moment.book
     cuts = book.at(moment.place)
     old = book.named(rfm.cuts)
     if old is not None and old.version != cuts.version and score(orders, now, old).segment == person.segment:
