@@ -30,24 +30,36 @@ def follow(moment: Moment) -> tuple[Candidate, ...]:
 
 
 def _follow(moment: Moment, campaign: Campaign, runs: list[Run]) -> None:
-    run = next((run for run in runs if run.campaign == campaign.name), None)
     live = moment.live
+    for run in runs:
+        if run.campaign == campaign.name:
+            break
+    else:
+        if live is None:
+            return
+        run = Run(campaign.name, "", 0, 0)
+        runs.append(run)
     if live is None:
-        if run is not None and run.due:
+        if run.due:
             run.due = 0
-            moment.out.rows.append(cancelled(moment, _candidate(moment, campaign, run, moment.now), "EXCEPTION_EVENT"))
-    elif moment.now - live.at <= HISTORY:
-        due = max(live.at + campaign.after[0], moment.now)
-        if run is None:
-            runs.append(Run(campaign.name, live.id, live.at, due, moment.shared))
-        elif live.order > (run.at, run.trigger):
-            run.trigger, run.at, run.due, run.shared = live.id, live.at, due, moment.shared
+            candidate = _candidate(moment, campaign, run, moment.now)
+            moment.out.rows.append(cancelled(moment, candidate, "EXCEPTION_EVENT"))
+    elif live.at > run.at or (live.at == run.at and live.id > run.trigger):
+        _wait(moment, campaign, run, live)
+
+
+def _wait(moment: Moment, campaign: Campaign, run: Run, live: CartOp) -> None:
+    """Wait from this activity on, unless it is history."""
+    now, due = moment.now, live.at + campaign.after[0]
+    if now - live.at <= HISTORY:
+        run.trigger, run.at, run.shared = live.id, live.at, moment.shared
+        run.due = due if due > now else now
 
 
 def store(person: Person, runs: list[Run]) -> None:
     """Keep the waits; the person's next wake follows from them."""
     person.runs = RUNS.write(runs)
-    person.run_due = min([run.due for run in runs if run.due], default=0)
+    person.run_due = runs[0].due if len(runs) == 1 else min([run.due for run in runs if run.due], default=0)
 
 
 def on_wake(moment: Moment) -> Iterator[Candidate]:
