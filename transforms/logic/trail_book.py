@@ -38,18 +38,11 @@ class TrailBook:
             self._changed.add(key)
 
     def keep(self) -> None:
-        """Write what changed, with a wake for each trail that has none."""
-        if not self._changed:
-            return
-        rows, wakes = dict[bytes, bytes | None](), []
-        for key in sorted(self._changed):
-            trail = self._read[key]
-            if not trail.armed:
-                trail = replace(trail, armed=trail.cold_at)
-                wakes.append((trail.armed, key))
-            rows[key] = pack(trail)
-        self._shard.put_many(rows)
-        self._shard.wake_many(wakes)
+        """Write what changed, with a wake for each trail that is new."""
+        changed = sorted(self._changed)
+        if changed:
+            self._shard.put_many({key: pack(self._read[key]) for key in changed})
+            self._shard.wake_many([(self._read[key].armed, key) for key in changed if not self._rows[key]])
 
     def forget(self, due: Iterable[tuple[int, bytes]]) -> None:
         """Drop the trails that are cold at their wake; the others ring again when they would be."""

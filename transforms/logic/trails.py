@@ -26,7 +26,7 @@ _MOST_ITEMS = 50
 class Trail(Record, frozen=True):
     """`people` are the addresses seen with the cookie and when last (journal time); `last` is when it was last kept.
 
-    `armed` is the wake at which a trail that has gone cold is forgotten.
+    `armed` is its wake, at which it is forgotten if it has gone cold and armed again if it has not.
     """
 
     pointer: bytes = b""
@@ -54,7 +54,8 @@ def named(trail: Trail, address: bytes, others: Collection[bytes], now: int) -> 
         return trail
     people = [(each, at) for each, at in trail.people if each != address and each not in others and now - at <= _WINDOW]
     people.append((address, now))
-    return replace(trail, pointer=address, people=tuple(people[-_MOST_PEOPLE - 1 :]), last=now)
+    kept = tuple(people[-_MOST_PEOPLE - 1 :])
+    return replace(trail, pointer=address, people=kept, last=now, armed=trail.armed or now + MEMORY)
 
 
 def repaired(trail: Trail, address: bytes, now: int) -> Trail:
@@ -73,7 +74,7 @@ def walked(trail: Trail, event: Event) -> Trail:
         past = _viewed(past, fact, event.event_time)
     elif isinstance(fact, CartUpdated | CheckoutStarted | OrderPlaced) and event.event_time >= past.cart_at:
         past = replace(past, cart=_cart(past.cart, fact), cart_at=event.event_time)
-    return replace(trail, past=past, last=now)
+    return replace(trail, past=past, last=now, armed=trail.armed or now + MEMORY)
 
 
 def _viewed(past: Past, fact: Viewed, at: int) -> Past:
