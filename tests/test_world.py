@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from collections import Counter
 from dataclasses import replace
-from itertools import islice
+from itertools import islice, takewhile
 from pathlib import Path
 from typing import Any
 
 import pytest
+from oracle import judge
 
 from models.registry import Models
 from pipelines.clock import Clock, real_now
@@ -23,7 +24,7 @@ from pipelines.demo.truth import Outcome, Register, compare, expected, observe
 from pipelines.demo.world import World
 from pipelines.workspace import load
 from schemas.keys import address_of
-from schemas.records import CLAIMED, DAY, HOUR, TRUSTED
+from schemas.records import CLAIMED, DAY, HOUR, TRUSTED, Block, Entry
 from transforms.logic.intake import cut
 
 START = 20_000 * DAY
@@ -174,6 +175,40 @@ def test_the_sink_tells_what_it_accepted(tmp_path: Path) -> None:
     assert list(delivered(file)) == [("a@b.example", "welcome")]
 
 
+def journal(world: World, until: int) -> list[Block]:
+    """What the door would journal of a world's good Segment calls: a block each, stamped strictly rising."""
+    blocks: list[Block] = []
+    for call in takewhile(lambda call: call.at < until, world.timeline()):
+        if call.person < 0 or call.path == "/v1/mentions":
+            continue
+        found = cut("batch" if "batch" in call.path else "track", request(call, {})[0]).pieces
+        entries = [Entry(piece.kind, TENANT.name, call.trust, "world", piece.sent_at, piece.body) for piece in found]
+        before = blocks[-1] if blocks else Block(0, 0, 0, [])
+        first = before.first + len(before.entries)
+        blocks.append(Block(max(call.at, before.received_at + 1), 0, first, entries))
+    return blocks
+
+
+def test_the_oracle_decides_what_was_planted() -> None:
+    """The separately written rules agree with every story but the one that needs a model's reading of a post."""
+    world, until = replace(WORLD, noise_every=DAY), START + 7 * HOUR
+    verdict = judge({TENANT.name: TENANT}, SECRET, journal(world, until), until)
+    people = [
+        (planted, max(planted.due, last) < until) for planted, last in world.planted(until) if planted.story != "angry"
+    ]
+    sent = [(to, campaign) for campaign, to, *_ in verdict.messages.values()]
+    refused = [
+        (person, campaign, reason)
+        for (person, campaign, _, reason, _), number in verdict.decisions.items()
+        for _ in range(number)
+        if reason != "SENT"
+    ]
+    register = Register(TENANT.name, SECRET, (planted for planted, _ in world.planted(until)))
+    found = compare(people, TENANT.campaigns, observe(register, sent, refused)[0])
+    assert found.differences == []
+    assert found.complete > 100
+
+
 # --- playing it -------------------------------------------------------------------------------------------------------
 
 
@@ -199,7 +234,7 @@ class Door:
 
 def player(place: Place, file: Path, door: Door, until: int) -> Player:
     """A player whose clock stands at `until`: it plays everything up to there at once and then waits."""
-    found = Player(place, file, Clock(until, real_now(), 1e-9), ("nowhere", 0), {})
+    found = Player(place, file, lambda: Clock(until, real_now(), 1e-9), ("nowhere", 0), {})
     found._door = door  # type: ignore[assignment]
     return found
 

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from pipelines.census import census
@@ -85,7 +86,8 @@ class Performance:
         clock = open_clock(self.config.clock_file)
         place = Place.load(file) or Place(begin(clock.now(), clock.speed, rate))
         keys = {key.trust: key.key for key in self.tenant.keys}
-        return Player(place, file, clock, (self.config.host, self.config.port), keys)
+        opened = partial(open_clock, self.config.clock_file)
+        return Player(place, file, opened, (self.config.host, self.config.port), keys)
 
     def _show(self, running: Household, player: Player, deadline: float, *, plain: bool) -> None:
         def over() -> bool:

@@ -7,7 +7,7 @@ import http.client
 import threading
 import time
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from itertools import islice
 from pathlib import Path
 
@@ -60,15 +60,19 @@ class Place(msgspec.Struct):
 
 
 class Player(threading.Thread):
-    """Posts a world's calls when their time comes. `keys` is the write key of each trust."""
+    """Posts a world's calls when their time comes. `keys` is the write key of each trust.
+
+    `clock` opens the clock of the data folder: a door that had to start again sets it anew.
+    """
 
     def __init__(
-        self, place: Place, file: Path, clock: Clock, address: tuple[str, int], keys: Mapping[str, str]
+        self, place: Place, file: Path, clock: Callable[[], Clock], address: tuple[str, int], keys: Mapping[str, str]
     ) -> None:
         super().__init__(name="world", daemon=True)
         self.place = place
         self._file = file
-        self._clock = clock
+        self._open_clock = clock
+        self._clock = clock()
         self._door = Line(address, keys)
         self._ended = threading.Event()
 
@@ -100,7 +104,7 @@ class Player(threading.Thread):
 
     def _post(self, call: Call) -> bool:
         """Post until the door has answered for good; False if the end came first."""
-        wanted = 401 if call.trust == STRANGER else 200
+        wanted, lost = (401 if call.trust == STRANGER else 200), False
         while True:
             status, wait = self._door.post(call)
             if status not in (0, 429, 503):
@@ -108,6 +112,9 @@ class Player(threading.Thread):
             self.place.again += 1
             if self._ended.wait(wait):
                 return False
+            lost = lost or status == 0
+        if lost:
+            self._clock = self._open_clock()
         if status != wanted and len(self.place.surprises) < 20:
             self.place.surprises.append(f"{call.path} of {call.trust}: expected {wanted}, got {status}")
         self._note(call, taken=status == 200)
