@@ -60,9 +60,10 @@ class Shop:
         return out.known[-1]
 
     def ring(self, upto: int) -> None:
-        transaction = self.store.begin()
-        self.stage.wake(transaction.shard("pointers", 0), upto)
-        transaction.commit(upto, b"")
+        while (self.store.next_wake() or upto + 1) <= upto:
+            transaction = self.store.begin()
+            self.stage.wake(transaction.shard("pointers", 0), upto)
+            transaction.commit(upto, b"")
 
 
 def does(name: str = "Product Viewed", *, at: int = NOON, trust: str = BROWSER, **call: Any) -> Event:
@@ -230,6 +231,17 @@ def test_visitors_are_forgotten_after_ninety_days() -> None:
     shop.ring(NOON + MEMORY + DAY)
     assert len(shop.store) == 0
     assert shop.store.next_wake() is None
+
+
+def test_a_cold_trail_is_forgotten_even_if_its_wake_has_not_rung() -> None:
+    shop = Shop()
+    shop.take(does(anonymousId="k"))
+    known = shop.one(does(userId="ana", anonymousId="k", at=NOON + MEMORY + 1))
+    assert known.past is None
+    shop.ring(NOON + MEMORY + 1)
+    assert len(shop.store) == 1
+    shop.ring(NOON + 3 * POINTER_MEMORY)
+    assert len(shop.store) == 0
 
 
 def test_pointers_are_kept_for_a_year() -> None:

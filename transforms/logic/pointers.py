@@ -100,8 +100,9 @@ class Pointers:
         shared = False
         if event.ids.cookie:
             cookie = self._address(event.tenant, "cookie", event.ids.cookie)
-            trail = trails.repaired(book[cookie], route.address, event.received_at)
-            book[cookie], shared = trail, trail.shared(event.received_at)
+            trail = trails.repaired(book.find(cookie, event.received_at), route.address, event.received_at)
+            book.put(cookie, trail)
+            shared = trail.shared(event.received_at)
         out.known.append(Known(route.address, event, _confidence(event, shared), past=route.past, hops=route.hops))
 
     def _named(self, event: Event, strong: list[bytes], book: TrailBook, out: Outputs) -> None:
@@ -119,21 +120,21 @@ class Pointers:
         if not cookie:
             return None, False
         key = self._address(event.tenant, "cookie", cookie)
-        trail = trails.named(book[key], strong[0], strong[1:], event.received_at)
+        trail = trails.named(book.find(key, event.received_at), strong[0], strong[1:], event.received_at)
         shared = trail.shared(event.received_at)
         if shared or trail.past is None:
-            book[key] = trail
+            book.put(key, trail)
             return None, shared
-        book[key] = replace(trail, past=None)
+        book.put(key, replace(trail, past=None))
         return trail.past, False
 
     def _unnamed(self, event: Event, book: TrailBook, out: Outputs) -> None:
         cookie = self._address(event.tenant, "cookie", event.ids.cookie)
-        trail = book[cookie]
+        trail = book.find(cookie, event.received_at)
         if trail.pointer:
             out.known.append(Known(trail.pointer, event, SHARED if trail.shared(event.received_at) else UNPROVEN))
             return
-        book[cookie] = trails.walked(trail, event)
+        book.put(cookie, trails.walked(trail, event))
         out.rows.append(lines.event_row(event, ""))
 
     # --- addresses ----------------------------------------------------------------------------------------------------

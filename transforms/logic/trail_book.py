@@ -18,37 +18,44 @@ class TrailBook:
 
     def __init__(self, shard: Shard, keys: Sequence[bytes]) -> None:
         self._shard = shard
-        self._rows = dict.fromkeys(keys, b"")
-        wanted = list(self._rows)
-        for key, row in zip(wanted, shard.get_many(wanted) if wanted else (), strict=True):
-            self._rows[key] = row or b""
+        wanted = list(dict.fromkeys(keys))
+        self._rows = dict(zip(wanted, shard.get_many(wanted) if wanted else (), strict=True))
         self._read: dict[bytes, Trail] = {}
+        self._armed: dict[bytes, int] = {}
         self._changed: set[bytes] = set()
 
-    def __getitem__(self, key: bytes) -> Trail:
-        trail = self._read.get(key)
-        if trail is None:
-            row = self._rows[key]
-            trail = self._read[key] = unpack(row, Trail) if row else _EMPTY
-        return trail
+    def find(self, key: bytes, now: int) -> Trail:
+        """The trail as it is at a moment: one that is cold by then is forgotten, whether its wake has rung or not."""
+        trail = self._trail(key)
+        return _EMPTY if trail.armed and trail.cold_at < now else trail
 
-    def __setitem__(self, key: bytes, trail: Trail) -> None:
+    def put(self, key: bytes, trail: Trail) -> None:
+        """Replace a trail that was found."""
         if trail is not self._read.get(key):
             self._read[key] = trail
             self._changed.add(key)
 
     def keep(self) -> None:
-        """Write what changed, with a wake for each trail that is new."""
+        """Write what changed, with a wake for each trail that has a new one."""
         changed = sorted(self._changed)
         if changed:
             self._shard.put_many({key: pack(self._read[key]) for key in changed})
-            self._shard.wake_many([(self._read[key].armed, key) for key in changed if not self._rows[key]])
+            wakes = [(self._read[key].armed, key) for key in changed]
+            self._shard.wake_many([(armed, key) for armed, key in wakes if armed != self._armed[key]])
+
+    def _trail(self, key: bytes) -> Trail:
+        trail = self._read.get(key)
+        if trail is None:
+            row = self._rows[key]
+            trail = self._read[key] = unpack(row, Trail) if row else _EMPTY
+            self._armed[key] = trail.armed
+        return trail
 
     def forget(self, due: Iterable[tuple[int, bytes]]) -> None:
         """Drop the trails that are cold at their wake; the others ring again when they would be."""
         rows, wakes = dict[bytes, bytes | None](), []
         for time, key in due:
-            trail = self[key]
+            trail = self._trail(key)
             if trail.armed != time:
                 continue
             if trail.cold_at <= time:
