@@ -24,8 +24,8 @@ Groups = dict[bytes, list[WindowedValue]]
 class Schedule(Protocol):
     """How a bundle goes its way: tests bring hostile ones (see `hostile.py`)."""
 
-    def arrange(self, groups: Groups, behind: bool) -> Iterable[WindowedValue]:
-        """The elements of one keyed step, grouped by key, as they shall be processed.
+    def arrange(self, step: str, groups: Groups, behind: bool) -> Iterable[WindowedValue]:
+        """The elements of the keyed step with this label, grouped by key, as they shall be processed.
 
         `behind` says that they come from another keyed step, so that a batch may not be in order.
         """
@@ -37,7 +37,7 @@ class Schedule(Protocol):
 class InOrder:
     """Keys in order; the elements of one key merged into one, in their total order, where they can be merged."""
 
-    def arrange(self, groups: Groups, behind: bool) -> Iterable[WindowedValue]:
+    def arrange(self, step: str, groups: Groups, behind: bool) -> Iterable[WindowedValue]:  # noqa: ARG002 (all alike)
         return [value for _, values in sorted(groups.items()) for value in merged(values, behind)]
 
     def discards(self, topics: Mapping[str, list[Any]]) -> bool:  # noqa: ARG002 (it never does)
@@ -152,7 +152,7 @@ class Keyed(Running):
         self._keeper.reach(LONG_AGO)
         run = self._runner
         run.start()
-        for value in self._schedule.arrange(self._grouped(), self._behind):
+        for value in self._schedule.arrange(self.label, self._grouped(), self._behind):
             run.process(value)
         run.finish()
         self.inbox.clear()

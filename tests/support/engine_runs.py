@@ -76,9 +76,18 @@ def on_test_stream(build: Build, blocks: Sequence[Block]) -> dict[str, list[Any]
 
 def on_fn_api(build: Build, blocks: Sequence[Block]) -> dict[str, list[Any]]:
     """What comes out of Beam's portable runner in this process, with the input at rest: no timers there."""
-    pipeline = Pipeline(FnApiRunner(), PipelineOptions([]))
-    pulls = pipeline | "read" >> Create([Pull([block]) for block in blocks], reshuffle=False).with_output_types(Pull)
-    names = _collect(build(pulls))
+
+    def at_rest(pipeline: Pipeline) -> dict[str, PCollection]:
+        pulls = Create([Pull([block]) for block in blocks], reshuffle=False).with_output_types(Pull)
+        return build(pipeline | "read" >> pulls)
+
+    return collected(at_rest, FnApiRunner())
+
+
+def collected(build: Callable[[Pipeline], dict[str, PCollection]], runner: Any) -> dict[str, list[Any]]:
+    """What comes out of a whole pipeline."""
+    pipeline = Pipeline(runner, PipelineOptions([]))
+    names = _collect(build(pipeline))
     pipeline.run().wait_until_finish()
     return _taken(names)
 

@@ -15,6 +15,7 @@ from transforms.logic.shard import CONFLICT, NEW, Outputs, Shard
 
 START = 1_790_000_000 * SECOND
 _TALLY = struct.Struct(">qq")  # count, when it wakes
+_PLACE = struct.Struct(">QQQQ")
 _ROW = struct.Struct(">q400x")
 
 
@@ -153,7 +154,10 @@ class Tally:
 
 
 class Chain:
-    """Chains all events of people with one initial: its row depends on the exact order of everything."""
+    """Chains all events of people with one initial: its row depends on the exact order of everything.
+
+    An event that comes after a later one is told as `disordered`.
+    """
 
     name = "chain"
 
@@ -164,10 +168,11 @@ class Chain:
         outputs = Outputs()
         for item in items:
             key = self.key(item)
-            before = shard.get_many([key])[0] or b""
-            link = derived_id(before, item.id, *item.order).encode()
-            shard.put_many({key: link})
-            outputs.rows.append(told(key, item.received_at, 0, link.decode()))
+            before = shard.get_many([key])[0] or bytes(32)
+            last, link = before[:32], derived_id(before, item.id, *item.order).encode()
+            order = _PLACE.pack(*item.order)
+            shard.put_many({key: max(order, last) + link})
+            outputs.rows.append(told(key, item.received_at, 0, link.decode(), "disordered" if order < last else ""))
         return outputs
 
     def wake(self, shard: Shard, upto: int) -> Outputs:
@@ -180,7 +185,7 @@ class Chain:
 def stillness(key: bytes, time: int) -> Event:
     """An event that follows from a wake; at the same time it comes after all records."""
     name = derived_id("still", key, time)
-    place = 1 << 20, int.from_bytes(key)
+    place = 1 << 20, int.from_bytes(key[:7])
     return Event(name, "shop", "own", "tally", time, time, *place, Ids(customer=key.decode()), Custom("still"))
 
 

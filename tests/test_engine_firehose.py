@@ -1,0 +1,59 @@
+"""The firehose on Beam's other runners: an unbounded read with checkpoints of our own bytes."""
+
+from __future__ import annotations
+
+import pytest
+from apache_beam import Pipeline
+from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.pvalue import PCollection
+from apache_beam.runners.portability.fn_api_runner import FnApiRunner
+from apache_beam.utils.timestamp import MAX_TIMESTAMP, MIN_TIMESTAMP, Timestamp
+from engine_runs import collected
+from engine_stages import START, Listed, block, entry
+
+from schemas.records import SECOND
+from transforms.batches import BatchCoder, Pull
+from transforms.sources.firehose import Firehose
+from transforms.sources.unbounded import AsUnbounded, Place, PlaceCoder
+
+SOURCE = Listed(tuple(block(number * SECOND, number, entry(f"p{number}")) for number in range(5)), at_once=2)
+
+
+def test_the_fn_api_runner_reads_every_record_once_and_ends() -> None:
+    def read(pipeline: Pipeline) -> dict[str, PCollection]:
+        return {"pulls": pipeline | "read the journal" >> Firehose(SOURCE)}
+
+    pulls = collected(read, FnApiRunner())["pulls"]
+    assert [each.first for pull in pulls for each in pull.items] == [0, 1, 2, 3, 4]
+
+
+def test_a_reader_goes_on_behind_its_checkpoint() -> None:
+    source = AsUnbounded(SOURCE)
+    coder = source.get_checkpoint_mark_coder()
+    first = source.create_reader(None, None)
+    assert first.get_watermark() == MIN_TIMESTAMP or first.get_watermark() == Timestamp(micros=START)
+    assert first.start()
+    assert first.get_current_timestamp() == Timestamp(micros=START)
+    assert first.get_watermark() == Timestamp(micros=START + SECOND)
+    mark = coder.decode(coder.encode(first.get_checkpoint_mark()))
+    second = source.create_reader(None, mark)
+    assert second.start()
+    assert second.get_current().items[0].first == 2
+    assert second.advance()
+    assert not second.advance()
+    assert second.get_watermark() == MAX_TIMESTAMP
+    second.close()
+
+
+def test_the_source_is_one_and_its_elements_are_pulls() -> None:
+    source = AsUnbounded(SOURCE)
+    assert list(source.split(20)) == [source]
+    assert source.default_output_coder() == BatchCoder(Pull)
+    pulls = Pipeline(FnApiRunner(), PipelineOptions([])) | Firehose(SOURCE)
+    assert pulls.element_type is Pull
+
+
+def test_a_checkpoint_of_another_form_is_refused() -> None:
+    assert PlaceCoder().decode(PlaceCoder().encode(Place(b"here"))) == Place(b"here")
+    with pytest.raises(ValueError, match="form 1"):
+        PlaceCoder().decode(b"\x02here")
