@@ -19,7 +19,7 @@ from transforms.logic.discover import LISTEN, PERSON, discover
 from transforms.logic.pointers import Pointers
 from transforms.logic.repeats import Repeats
 from transforms.logic.returns import Report
-from transforms.logic.vocabulary import _NAMES
+from transforms.logic.vocabulary import NAMES
 from transforms.stores.memory import MemoryRows
 
 KINDS = ("track", "identify", "page", "screen", "alias", "group", "receipt", "derived", "mention", "unreadable", "poem")
@@ -28,7 +28,7 @@ SHAPES = (
     *(shape for shape in vars(properties).values() if isinstance(shape, type) and issubclass(shape, msgspec.Struct)),
 )  # fmt: skip
 FIELDS = sorted({field.encode_name for shape in SHAPES for field in msgspec.structs.fields(shape)})
-NAMES = sorted({names[0] for names in _NAMES.values()})
+EVENTS = sorted({names[0] for names in NAMES.values()})
 LEAVES = (
     st.none()
     | st.booleans()
@@ -36,7 +36,7 @@ LEAVES = (
     | st.floats(allow_nan=False, allow_infinity=False)
     | st.text(max_size=30)
     | st.sampled_from(
-        [*NAMES, "accept", "ana@shop.example", "+48601234567", "2027-01-15T08:00:00Z", "sent", "a" * 65, "null"]
+        [*EVENTS, "accept", "ana@shop.example", "+48601234567", "2027-01-15T08:00:00Z", "sent", "a" * 65, "null"]
     )
 )
 
@@ -49,7 +49,7 @@ VALUES = st.recursive(LEAVES, _nested, max_leaves=12)
 CALLS = st.fixed_dictionaries(
     {},
     optional={
-        "event": st.sampled_from(NAMES) | LEAVES,
+        "event": st.sampled_from(EVENTS) | LEAVES,
         "messageId": LEAVES,
         "userId": LEAVES,
         "anonymousId": LEAVES,
@@ -64,7 +64,7 @@ CALLS = st.fixed_dictionaries(
     },
 )
 BODIES = st.binary(max_size=200) | CALLS.map(json.dumps).map(str.encode) | VALUES.map(json.dumps).map(str.encode)
-QUIET = settings(max_examples=80, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+QUIET = settings(max_examples=250, deadline=None, database=None, suppress_health_check=list(HealthCheck))
 
 
 @QUIET
@@ -108,7 +108,7 @@ def test_a_wrong_type_in_any_field(field: str) -> None:
         wrong = {"properties": {field: value}, "traits": {field: value}}
         entries += [entry(body | wrong | {field: value}, kind)]
         entries += [entry(body | {"context": {"traits": {field: value}, "page": {field: value}}}, kind)]
-    entries += [entry({"event": name, "properties": {field: value}}) for name, value in product(NAMES, WRONG)]
+    entries += [entry({"event": name, "properties": {field: value}}) for name, value in product(EVENTS, WRONG)]
     out = read(*entries, at=NOON)
     assert len(out.events) + len(out.failures) == len(entries)
     assert not [failure.detail for failure in out.failures if failure.reason == "step_failed"]

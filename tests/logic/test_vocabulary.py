@@ -3,7 +3,7 @@
 import pytest
 
 from schemas import records
-from transforms.logic.vocabulary import _NAMES, canonical, meaning
+from transforms.logic.vocabulary import NAMES, canonical, meaning
 
 
 @pytest.mark.parametrize(
@@ -33,4 +33,4 @@ def test_a_name_has_one_meaning(name: str, expected: tuple[str, str]) -> None:
 
 def test_every_type_is_a_fact() -> None:
     kinds = {fact.kind for fact in records.Fact.__subclasses__()}
-    assert {kind for kind, _ in _NAMES} <= kinds
+    assert {kind for kind, _ in NAMES} <= kinds

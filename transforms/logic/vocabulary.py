@@ -12,7 +12,7 @@ CUSTOM = "custom"
 
 _DROPPED = str.maketrans("", "", " _-.:/\t")
 
-_NAMES: dict[tuple[str, str], tuple[str, ...]] = {
+NAMES: dict[tuple[str, str], tuple[str, ...]] = {
     ("signup", ""): ("Signed Up", "Account Created", "Sign Up", "User Signed Up", "Created Account"),
     ("consent", ""): ("Consent Updated", "Updated Consent"),
     ("confirmed", ""): ("Confirmed", "Email Confirmed", "Address Confirmed", "Opt In Confirmed"),
@@ -62,7 +62,7 @@ def folded(name: str) -> str:
     return name.casefold().translate(_DROPPED)
 
 
-_MEANINGS = {folded(name): Meaning(*meaning) for meaning, names in _NAMES.items() for name in names}
+_MEANINGS = {folded(name): Meaning(*meaning) for meaning, names in NAMES.items() for name in names}
 _UNKNOWN = Meaning(CUSTOM)
 
 
