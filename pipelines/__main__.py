@@ -99,7 +99,7 @@ def play(data: Path, workspace: Path, files: tuple[Path, ...], columns: Path | N
     from pipelines.door import play as play_files
 
     found = load_columns(columns) if columns else None
-    count = play_files(Config(data, workspace), [Feed(file, key, found) for file in files], stopper())
+    count = play_files(Config(data, workspace), [Feed(file, key, found) for file in files])
     click.echo(f"{count} records journaled")
 
 

@@ -26,10 +26,10 @@ def load_columns(file: Path) -> Columns:
     found: Any = plain(node)
     fields = found.get("fields") if isinstance(found, dict) else None
     constants = found.get("constants") or {} if isinstance(found, dict) else {}
-    if not _is_names(fields) or not isinstance(constants, dict):
+    if not isinstance(fields, dict) or not _is_names(fields) or not isinstance(constants, dict):
         raise ConfigError(f"{file.name}: expected `fields` (column: field) and perhaps `constants`, got something else")
     return Columns(fields, constants)
 
 
-def _is_names(value: object) -> bool:
-    return isinstance(value, dict) and bool(value) and all(isinstance(name, str) for name in value.values())
+def _is_names(fields: dict[str, Any]) -> bool:
+    return bool(fields) and all(isinstance(name, str) for name in fields.values())

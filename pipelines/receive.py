@@ -32,6 +32,9 @@ PATHS = {
 }
 """What each path takes."""
 
+_SERVER_ONLY = ("mention", "receipt")
+"""What anybody could forge with a key that stands in a web page: words in somebody's mouth, fates of messages."""
+
 Headers = list[tuple[bytes, bytes]]
 
 
@@ -86,8 +89,8 @@ class Receiver:
         found = cut(call, body)
         if caller is None:
             caller = self._callers.of_key(found.write_key)
-        if call == "receipt" and caller.trust != TRUSTED:
-            raise Refused(403, "browser_key", "expected a server key: receipts are not taken from browsers")
+        if call in _SERVER_ONLY and caller.trust != TRUSTED:
+            raise Refused(403, "browser_key", f"expected a server key: a {call} is not taken from a browser")
         self._admit(caller.tenant, max(len(found.pieces), len(body) >> 10))
         if not await self._committer.take(caller, found.pieces).durable():
             raise Refused(503, "disk", "the journal cannot be written now; send it again", after=5)

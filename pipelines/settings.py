@@ -9,7 +9,7 @@ from typing import TypeVar
 from urllib.parse import urlsplit
 from zoneinfo import available_timezones
 
-from schemas.fields import Fields, amount, duration, nearest, one_of, shown, whole, word
+from schemas.fields import Fields, amount, duration, nearest, one_of, shown, truth, whole, word
 from schemas.records import CLAIMED, DAY, HOUR, MINUTE, TRUSTED
 from schemas.strict_yaml import plain
 from schemas.triggers import PARTS
@@ -75,7 +75,9 @@ def sink(entry: Fields) -> Sink:
     kind = entry.need("sink", one_of(("recorder", "webhook")), "recorder")
     if kind == "recorder":
         return finished(entry, Sink(kind))
-    return finished(entry, Sink(kind, entry.need("url", _url, ""), entry.need("secret", _secret, "")))
+    private = entry.take("allow_private", truth, False)
+    url = entry.need("url", _any_url if private else _url, "")
+    return finished(entry, Sink(kind, url, entry.need("secret", _secret, ""), allow_private=private))
 
 
 def caps(fields: Fields) -> tuple[Cap, ...]:
@@ -152,10 +154,21 @@ def _handle(value: object) -> str:
 
 
 def _url(value: object) -> str:
-    parts = urlsplit(value) if isinstance(value, str) else urlsplit("")
-    if parts.scheme != "https" or not parts.hostname or parts.username:
+    if not _is_url(value, ("https",)):
         raise ValueError("an address such as https://example.org/hook, without a password in it")
     return str(value)
+
+
+def _any_url(value: object) -> str:
+    """An address inside one's own network may do without encryption."""
+    if not _is_url(value, ("https", "http")):
+        raise ValueError("an address such as http://10.0.0.7/hook, without a password in it")
+    return str(value)
+
+
+def _is_url(value: object, schemes: tuple[str, ...]) -> bool:
+    parts = urlsplit(value) if isinstance(value, str) else urlsplit("")
+    return parts.scheme in schemes and bool(parts.hostname) and not parts.username
 
 
 def _secret(value: object) -> str:

@@ -221,6 +221,7 @@ def test_mentions_and_receipts(door: Door) -> None:
     assert door.post("/v1/mentions", {"mentions": [{"text": "a"}, {"text": "b"}]}).status == 200
     assert door.post("/v1/receipts", {"receipts": [{"key": "k", "state": "opened"}]}).status == 200
     assert door.post("/v1/receipts", {"key": "k"}, BROWSER).status == 403
+    assert door.post("/v1/mentions", {"text": "forged"}, BROWSER).status == 403
     assert [entry.kind for entry in door.entries] == ["mention"] * 3 + ["receipt"]
 
 

@@ -90,7 +90,7 @@ class Engine:
         watermark = max(self._watermark, self._reader.watermark())
         self._bundle(pull, watermark)
         busy = pull is not None or self._changed()
-        if busy or perf_counter() - self._kept_at > self._limits.rest:
+        if busy or self._waited():
             self._commit(watermark, stop)
         self._count(pull, watermark)
         return busy
@@ -148,6 +148,10 @@ class Engine:
     def _give_up(self) -> None:
         self._transaction.abort()
         self._network.forget()
+
+    def _waited(self) -> bool:
+        """Whether a moved position has waited long enough for a commit of its own."""
+        return perf_counter() - self._kept_at > self._limits.rest and self._reader.position() != self._store.position
 
     def _changed(self) -> bool:
         work = self._transaction.work

@@ -39,7 +39,14 @@ POINTS: dict[str, tuple[str, ...]] = {
     "sender": (*LOG, "sender.before_claim", "sender.after_claim", "sender.after_send", "sender.after_outcome"),
     "tables": ("tables.after_file", "tables.before_manifest", "tables.after_manifest"),
 }
-ARMED_FOR = 6.0
+CHANNELS = """
+email:
+  sink: webhook
+  url: "http://127.0.0.1:{port}/"
+  secret: "secret://chaos"
+  allow_private: true
+"""
+ARMED_FOR = 20.0
 """Seconds after which a process that did not come to its fault point is killed where it stands."""
 
 
@@ -57,7 +64,7 @@ class Victim:
 
     def start(self, point: str = "") -> None:
         self.point, self.since = point, time.monotonic()
-        passes = self.chaos.random.randint(1, 12) if self.name != "tables" else 1
+        passes = self.chaos.random.randint(1, 5) if self.name != "tables" else 1
         fault = {"RAPPORT_FAULT": f"{point}:{passes}"} if point else {}
         with (self.chaos.folder / f"{self.name}.log").open("ab") as out:
             self.process = subprocess.Popen(
@@ -71,6 +78,7 @@ class Victim:
             if self.point and time.monotonic() - self.since > ARMED_FOR:
                 self.process.kill()
                 self.process.wait()
+                self.points.insert(0, self.point)
                 self.point = "random"
             else:
                 return
@@ -78,6 +86,8 @@ class Victim:
             self.chaos.died(self.name, self.point)
         else:
             self.chaos.crashes.append(f"{self.name} ended with {self.process.returncode}")
+            if len(self.chaos.crashes) > 20:
+                raise RuntimeError(f"{self.chaos.crashes[-1]} again and again; see {self.chaos.folder}")
         self.start(self.points.pop() if self.points and not self.chaos.over else "")
 
     def stop(self) -> None:
@@ -103,15 +113,14 @@ class Chaos:
     def __post_init__(self) -> None:
         self.random = random.Random(self.seed)
         self.port = _free_port()
+        shutil.copytree(SAMPLE, self.folder / "workspace")
         self.config = Config(self.folder / "data", self.folder / "workspace", port=self.port)
-        shutil.copytree(SAMPLE, self.config.workspace)
-        hook = f'{{sink: webhook, url: "http://127.0.0.1:{self.sink.port}/", secret: "secret://chaos", allow_private: true}}'
-        (self.config.workspace / "channels.yaml").write_text(f"email: {hook}\n")
+        (self.config.workspace / "channels.yaml").write_text(CHANNELS.format(port=self.sink.port))
         path = os.pathsep.join((str(ROOT), str(ROOT / "tests" / "support")))
         self.environment = {**os.environ, "PYTHONPATH": path, "RAPPORT_SECRET_CHAOS": SECRET}
 
     def run(self, times: int, *, wrong_sender: bool = False, only: tuple[str, ...] = tuple(POINTS)) -> None:
-        """Let every process in `only` die `times` times at each of its points, under load; then let all come to rest."""
+        """Let every process in `only` die `times` times at each of its points, under load; then let all rest."""
         lines = commands(self.config.data, self.config.workspace, "--port", str(self.port))
         if wrong_sender:
             script = ROOT / "tests" / "support" / "hasty_sender.py"
@@ -119,7 +128,7 @@ class Chaos:
         victims = [Victim(name, line, self._plan(name, times, only), self) for name, line in lines.items()]
         for victim in victims:
             victim.start()
-        loading = threading.Thread(target=self._load)
+        loading = threading.Thread(target=self._load, daemon=True)
         loading.start()
         self._settle(victims, lambda: self.people > 20)
         for victim in victims:
