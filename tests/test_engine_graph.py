@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
 from collections.abc import Callable, Iterator
+from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -26,6 +29,7 @@ from transforms.shards import Keyed
 from transforms.sources.firehose import Firehose
 from transforms.stores.memory import MemoryRows
 
+LOCAL = Path(__file__).parents[1] / "pipelines" / "local"
 SOURCE = Listed((block(0, 0, entry("ana")),))
 
 
@@ -131,6 +135,48 @@ class Kept(common.Receiver):
 
     def receive(self, windowed_value: Any) -> None:
         self.values.append(windowed_value.value)
+
+
+NAMES = {
+    "apache_beam.coders": ["Coder", "registry"],
+    "apache_beam.pipeline": ["AppliedPTransform", "Pipeline", "PipelineVisitor"],
+    "apache_beam.pvalue": ["PCollection"],
+    "apache_beam.runners.common": ["DoFnRunner", "DoFnSignature", "Receiver"],
+    "apache_beam.runners.runner": ["PipelineResult", "PipelineRunner", "PipelineState"],
+    "apache_beam.transforms.core": ["DoFn", "Flatten", "ParDo", "WindowInto"],
+    "apache_beam.transforms.timeutil": ["TimeDomain"],
+    "apache_beam.transforms.userstate": [
+        "AccumulatingRuntimeState",
+        "BagStateSpec",
+        "BaseTimer",
+        "CombiningValueStateSpec",
+        "ReadModifyWriteRuntimeState",
+        "ReadModifyWriteStateSpec",
+        "SetStateSpec",
+        "StateSpec",
+        "TimerSpec",
+        "UserStateContext",
+        "get_dofn_specs",
+    ],
+    "apache_beam.transforms.window": ["GlobalWindow", "GlobalWindows"],
+    "apache_beam.utils.timestamp": ["Timestamp"],
+    "apache_beam.utils.windowed_value": ["WindowedValue", "create"],
+}
+
+
+@pytest.mark.parametrize(("module", "name"), [(module, name) for module, names in NAMES.items() for name in names])
+def test_beam_still_has(module: str, name: str) -> None:
+    assert hasattr(import_module(module), name)
+
+
+def test_these_are_all_names_and_only_one_module_takes_them() -> None:
+    taken: dict[str, list[str]] = {}
+    for file in sorted(LOCAL.glob("*.py")):
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.ImportFrom) and str(node.module).startswith("apache_beam"):
+                assert file.name == "beam_internals.py"
+                taken[str(node.module)] = [alias.name for alias in node.names]
+    assert taken == NAMES
 
 
 def test_the_invoker_takes_what_we_give_it() -> None:
