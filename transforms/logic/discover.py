@@ -9,11 +9,12 @@ Nothing raises past here, and one record's failure never touches another.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 from schemas.failures import STEP_FAILED, UNKNOWN_KIND, UNREADABLE, Refused
 from schemas.keys import derived_id
-from schemas.records import Block, Entry, Event, EventRow, Failure, MentionRow
+from schemas.records import Block, Entry, Event, EventRow, Failure, Mention, MentionRow
 from transforms.logic.events import event_of
 from transforms.logic.posts import mention_of
 from transforms.logic.returns import derived_of, receipt_of
@@ -25,18 +26,25 @@ MENTION = "mention"
 _DETAIL = 200
 _FAILED = "failed"
 
+Read = tuple[Event | Mention, str]
 
-def _unreadable(entry: Entry, block: Block, sequence: int) -> tuple[Event, str]:  # noqa: ARG001 (all readers alike)
+
+def _unreadable(entry: Entry, block: Block, sequence: int) -> Read:  # noqa: ARG001 (all readers alike)
     raise Refused(UNREADABLE, "expected a JSON object of at most 32 KB and 64 levels")
 
 
-READERS: dict[str, Callable[[Entry, Block, int], tuple[Event, str]]] = {
+def _unknown(entry: Entry, block: Block, sequence: int) -> Read:  # noqa: ARG001
+    raise Refused(UNKNOWN_KIND, f"expected one of {', '.join(READERS)}, got {entry.kind[:60]!r}")
+
+
+READERS: Mapping[str, Callable[[Entry, Block, int], Read]] = {
     **dict.fromkeys(("track", "identify", "page", "screen", "alias", "group"), event_of),
     "receipt": receipt_of,
     "derived": derived_of,
+    MENTION: mention_of,
     "unreadable": _unreadable,
 }
-"""Who reads which kind of entry: gives the event and what was amended of its time."""
+"""Who reads which kind of entry: gives the record and what was amended of its time ("" for nothing)."""
 
 
 def discover(blocks: Iterable[Block], lane: str, notes: Counter[str] | None = None) -> Outputs:
@@ -45,36 +53,22 @@ def discover(blocks: Iterable[Block], lane: str, notes: Counter[str] | None = No
     `notes` counts times that were amended: `skew` (a clock that was not believed), `future` (a time ahead of ours).
     """
     out, counts = Outputs(), Counter[str]() if notes is None else notes
-    take = _take_mention if lane == LISTEN else _take_event
-    listening = lane == LISTEN
+    taken: list[Any] = out.mentions if lane == LISTEN else out.events
     for block in blocks:
         for sequence, entry in enumerate(block.entries, block.first):
-            if (entry.kind == MENTION) is not listening:
+            if (entry.kind == MENTION) is not (lane == LISTEN):
                 continue
             try:
-                note = take(out, entry, block, sequence)
-                if note:
-                    counts[note] += 1
+                found, note = READERS.get(entry.kind, _unknown)(entry, block, sequence)
             except Refused as refused:
                 _refuse(out, entry, block, sequence, refused)
             except Exception as error:  # the isolation wall of this stage
                 _refuse(out, entry, block, sequence, Refused(STEP_FAILED, f"{type(error).__name__}: {error}"))
+            else:
+                taken.append(found)
+                if note:
+                    counts[note] += 1
     return out
-
-
-def _take_event(out: Outputs, entry: Entry, block: Block, sequence: int) -> str:
-    reader = READERS.get(entry.kind)
-    if reader is None:
-        raise Refused(UNKNOWN_KIND, f"expected one of {', '.join(READERS)}, got {entry.kind[:60]!r}")
-    event, note = reader(entry, block, sequence)
-    out.events.append(event)
-    return note
-
-
-def _take_mention(out: Outputs, entry: Entry, block: Block, sequence: int) -> str:
-    found, note = mention_of(entry, block, sequence)
-    out.mentions.append(found)
-    return note
 
 
 def _refuse(out: Outputs, entry: Entry, block: Block, sequence: int, refused: Refused) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple, cast
 
 import msgspec
-from msgspec import Struct
+from msgspec import Raw, Struct
 
 from schemas.failures import MISSING_FIELD, WRONG_TYPE, Refused
 from schemas.records import (
@@ -50,8 +50,7 @@ from transforms.logic.properties import (
 from transforms.logic.vocabulary import Meaning
 
 _URL = 2000
-_OPENING = ord("{")
-_NONE = (b"", b"[]", b"null")  # PHP writes an empty object as a list
+_NONE = (b"[]", b"null")  # PHP writes an empty object as a list
 _WEB = ("http://", "https://", "/")
 
 
@@ -65,15 +64,18 @@ class Reader(NamedTuple):
 
 def fact_of(meaning: Meaning, call: Call) -> tuple[AnyFact, Properties]:
     """The fact of a call and its properties (consent, address). Raises Refused (any reason of a field)."""
-    reader = READERS[meaning.kind]
-    raw = memoryview(call.properties)
-    if len(raw) and raw[0] == _OPENING:
-        properties = decode(reader.decoder, call.properties)
-    elif bytes(raw) in _NONE:
-        properties = reader.empty
-    else:
-        raise Refused(WRONG_TYPE, f"properties: expected an object, got {bytes(raw[:60])!r}")
-    return reader.read(properties, meaning.variant, call), properties
+    decoder, empty, read = READERS[meaning.kind]
+    properties = _decoded(decoder, call.properties, empty) if call.properties else empty
+    return read(properties, meaning.variant, call), properties
+
+
+def _decoded(decoder: msgspec.json.Decoder[Any], raw: Raw, empty: Any) -> Any:
+    try:
+        return decode(decoder, raw)
+    except Refused:
+        if bytes(raw) in _NONE:
+            return empty
+        raise
 
 
 def _viewed(said: ProductView, what: str, _call: Call) -> AnyFact:
