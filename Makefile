@@ -31,7 +31,7 @@ clean-demo: ## forget what the demo remembers
 	rm -rf $(DATA)
 
 test: $(VENV)/.dev ## the fast tests
-	$(BIN)/python -m pytest -m "not slow and not chaos"
+	$(BIN)/python -m pytest -n 2 -m "not slow and not chaos"
 
 test-slow: $(VENV)/.dev ## the slow tests: many seeds, real processes
 	$(BIN)/python -m pytest -m "slow" --timeout 1200

@@ -1,0 +1,223 @@
+"""What an event costs in the whole person lane: the embedded engine against a loop over the same rules in memory.
+
+Run as a script it measures one case in a process of its own and prints a JSON object:
+    lane.py embedded|loop|minimal FOLDER PEOPLE EVENTS
+Costs are CPU seconds of that process (all its threads); people sign up first, only what follows is measured.
+"""
+
+from __future__ import annotations
+
+import gc
+import io
+import json
+import sys
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from heapq import heappop, heappush
+from pathlib import Path
+from typing import Any
+
+sys.path[:0] = [str(Path(__file__).parents[2]), str(Path(__file__).parents[1] / "support"), str(Path(__file__).parent)]
+
+import minimal  # noqa: E402
+from shop import SECRET, shop  # noqa: E402
+from workload import LANGUAGES, START, Shoppers, entry, sign_up  # noqa: E402
+
+from schemas.codec import pack_many  # noqa: E402
+from schemas.records import SECOND, Block  # noqa: E402
+from transforms.logic.discover import PERSON, discover  # noqa: E402
+from transforms.logic.engage import Engage  # noqa: E402
+from transforms.logic.pointers import Pointers  # noqa: E402
+from transforms.logic.repeats import Repeats  # noqa: E402
+from transforms.logic.shard import CONFLICT, NEW, REPEATED  # noqa: E402
+
+FRAME, BUNDLE, RATE = 100, 1000, 12
+"""Records a group commit and a bundle; events a second of journal time: a million a day."""
+
+
+def blocks(people: int, events: int) -> Iterator[Block]:
+    """Everybody's sign-up, then what they do."""
+    first = sequence = 0
+    bodies = (sign_up(person, START) for person in range(people))
+    yield from _blocks(bodies, START, first)
+    sequence = people
+    later = START + people * SECOND // RATE + 3600 * SECOND
+    yield from _blocks(Shoppers(people).bodies(events, later, RATE), later, sequence)
+
+
+def _blocks(bodies: Iterable[bytes], start: int, first: int) -> Iterator[Block]:
+    entries: list[Any] = []
+    sequence = first
+    for body in bodies:
+        entries.append(entry(body, "shop"))
+        if len(entries) == FRAME:
+            yield Block(start + (sequence - first + FRAME) * SECOND // RATE, 0, sequence, entries)
+            sequence, entries = sequence + FRAME, []
+    if entries:
+        yield Block(start + (sequence - first + FRAME) * SECOND // RATE, 0, sequence, entries)
+
+
+def write_journal(folder: Path, people: int, events: int) -> None:
+    """The journal that `embedded` reads."""
+    from transforms.stores.log import LogWriter
+
+    log = LogWriter(folder / "journal", sync=False)
+    for block in blocks(people, events):
+        log.append(block.received_at, {"records": (pack_many(block.entries), len(block.entries))})
+        log.commit()
+    log.close()
+
+
+def embedded(folder: Path, people: int, events: int) -> dict[str, float]:
+    """The engine with everything on: rows on disk, repeats, identity, tables handed over, every bundle synced."""
+    from apache_beam import Pipeline
+    from apache_beam.options.pipeline_options import PipelineOptions
+
+    from models.registry import Models
+    from pipelines.local.runner import EmbeddedRunner, Limits, freeze
+    from pipelines.stream import Job, build
+    from transforms.sources.journal import JournalSource
+    from transforms.stores.rows import RowStore
+
+    stores: list[RowStore] = []
+
+    def open_store(graph: str) -> RowStore:
+        stores.append(RowStore(folder / "person", graph=graph))
+        return stores[0]
+
+    pipeline = Pipeline(options=PipelineOptions([]))
+    job = Job({"shop": shop()}, SECRET, Models(), shards=1)
+    build(pipeline, JournalSource(folder / "journal", end=True), job, ("person",))
+    engine = EmbeddedRunner(open_store, Limits(bundle=BUNDLE)).open(pipeline)
+    empty = anonymous()
+    freeze()
+    while engine.figures.events < people:
+        engine.turn()
+    gc.collect()
+    settled = anonymous()
+    seeded, written = engine.figures.events, stores[0].end
+    cpu, wall = time.process_time(), time.perf_counter()
+    engine.run_until_done()
+    cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
+    count = engine.figures.events - seeded
+    stages = engine.figures.stages
+    found = {
+        "events": count,
+        "events_per_cpu_s": count / cpu,
+        "events_per_s": count / wall,
+        "bytes_per_event": (stores[0].end - written) / count,
+        "mb_of_people": settled - empty,
+        "mb": anonymous(),
+        "stages": stages,
+    }
+    began = time.perf_counter()
+    engine.close()
+    stores[0].close()
+    found["close_s"] = time.perf_counter() - began
+    return found
+
+
+def anonymous() -> float:
+    """Megabytes of anonymous memory of this process."""
+    for line in Path("/proc/self/smaps_rollup").read_text().splitlines():
+        if line.startswith("Anonymous:"):
+            return int(line.split()[1]) / 1000
+    return 0.0
+
+
+class MemoryShard:
+    """The least that a shard can be: dictionaries and a heap, for everything, for ever."""
+
+    def __init__(self) -> None:
+        self.rows: dict[bytes, bytes | None] = {}
+        self.wakes: list[tuple[int, bytes]] = []
+        self.seen: dict[int, int] = {}
+
+    def get_many(self, keys: Sequence[bytes]) -> list[bytes | None]:
+        return [self.rows.get(key) for key in keys]
+
+    def put_many(self, rows: Mapping[bytes, bytes | None]) -> None:
+        self.rows.update(rows)
+
+    def wake_many(self, wakes: Iterable[tuple[int, bytes]]) -> None:
+        for wake in wakes:
+            heappush(self.wakes, wake)
+
+    def due(self, upto: int) -> list[tuple[int, bytes]]:
+        found = []
+        while self.wakes and self.wakes[0][0] <= upto:
+            found.append(heappop(self.wakes))
+        return found
+
+    def first_seen(self, ids: Sequence[int], bodies: Sequence[int], now: int) -> list[int]:
+        verdicts = []
+        for number, body in zip(ids, bodies, strict=True):
+            known = self.seen.setdefault(number, -1)
+            if known == -1:
+                self.seen[number] = body
+            verdicts.append(NEW if known == -1 else REPEATED if known == body else CONFLICT)
+        return verdicts
+
+
+def loop(people: int, events: int) -> dict[str, float]:
+    """The same rules called one after the other; nothing is kept but the rows."""
+    stages = (Repeats(), Pointers(SECRET), Engage({"shop": shop()}, SECRET))
+    shards = tuple(MemoryShard() for _ in stages)
+    given = list(blocks(people, events))
+    step = BUNDLE // FRAME
+    pulls = [given[at : at + step] for at in range(0, len(given), step)]
+    seeding = sum(1 for pull in pulls if pull[0].first < people)
+    for pull in pulls[:seeding]:
+        run_loop(stages, shards, pull)
+    gc.collect()
+    gc.freeze()
+    count = sum(len(block.entries) for pull in pulls[seeding:] for block in pull)
+    cpu = time.process_time()
+    for pull in pulls[seeding:]:
+        run_loop(stages, shards, pull)
+    cpu = time.process_time() - cpu
+    return {"events": count, "events_per_cpu_s": count / cpu}
+
+
+def run_loop(stages: Any, shards: Any, pull: list[Block]) -> int:
+    """One batch through all rules; gives how many lines came out."""
+    (repeats, pointers, engage), (seen, trails, lives) = stages, shards
+    found = discover(pull, PERSON)
+    fresh = repeats.run(seen, found.events)
+    known = pointers.run(trails, fresh.events)
+    done = engage.run(lives, known.known)
+    rung = engage.wake(lives, pull[-1].received_at)
+    return sum(len(out.rows) + len(out.intents) for out in (found, fresh, known, done, rung))
+
+
+def reference(people: int, events: int) -> dict[str, float]:
+    """The hand-written loop of `minimal.py`."""
+    profiles = {
+        f"c{person}": {
+            "consent": person % 3 > 0,
+            "language": LANGUAGES[person % 4],
+            "name": "Ana",
+            "email": f"p{person}@shop.example",
+        }
+        for person in range(people)
+    }
+    lines = list(Shoppers(people).bodies(events, START, RATE))
+    gc.collect()
+    gc.freeze()
+    cpu = time.process_time()
+    sent, refused = minimal.run(lines, profiles, io.BytesIO())
+    cpu = time.process_time() - cpu
+    return {"events": events, "events_per_cpu_s": events / cpu, "sent": sent, "refused": refused}
+
+
+def main(what: str, folder: str, people: int, events: int) -> dict[str, float]:
+    if what == "embedded":
+        if not (Path(folder) / "journal").exists():
+            write_journal(Path(folder), people, events)
+        return embedded(Path(folder), people, events)
+    return loop(people, events) if what == "loop" else reference(people, events)
+
+
+if __name__ == "__main__":
+    result = main(sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4]))
+    print(json.dumps(result))
