@@ -17,6 +17,7 @@ from pipelines.config import Config
 from schemas.workspace import Sink, Workspace
 from transforms.deliver import Delivery
 from transforms.logic.delivery import ACCEPTED, Answer, settle
+from transforms.stores import faults
 
 
 class Hasty(Delivery):
@@ -34,7 +35,9 @@ class Hasty(Delivery):
             self._keep(key, send.message, settle(send, Answer(ACCEPTED, "200"), self._sink(send), now))
 
     def _launch(self) -> None:
-        super()._launch()
+        if self._going:
+            faults.here("sender.after_claim")
+        self._going = []
         for send in self._promised:
             self._start(send.message.key, send)
 
