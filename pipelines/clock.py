@@ -43,6 +43,33 @@ class Clock:
         return duration / self.speed / 1e6
 
 
+class Follower:
+    """The clock of a data folder as its door last set it: a door that starts again sets a scaled clock anew."""
+
+    LOOK = 0.2
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self._clock = open_clock(file)
+        self._set_at, self._looked = file.stat().st_mtime_ns, time.monotonic()
+
+    @property
+    def speed(self) -> float:
+        return self._clock.speed
+
+    def now(self) -> int:
+        """The present, in microseconds of journal time."""
+        if time.monotonic() - self._looked > self.LOOK:
+            self._look()
+        return self._clock.now()
+
+    def _look(self) -> None:
+        self._looked = time.monotonic()
+        set_at = self._file.stat().st_mtime_ns
+        if set_at != self._set_at:
+            self._clock, self._set_at = open_clock(self._file), set_at
+
+
 def open_clock(file: Path, *, speed: float = 1.0, start: int | None = None, resume_at: int = 0) -> Clock:
     """The clock of a data folder; made by the first process that asks, read by the others.
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from pipelines.clock import Clock, open_clock
+from pipelines.clock import Follower
 from pipelines.config import Config, ConfigError
 from pipelines.status import Status
 from pipelines.workspace import load
@@ -61,13 +61,13 @@ async def _run(config: Config, stop: Callable[[], bool]) -> None:
         store.close()
 
 
-async def _clock(config: Config, stop: Callable[[], bool]) -> Clock | None:
+async def _clock(config: Config, stop: Callable[[], bool]) -> Follower | None:
     """The clock of the data folder, once the door has made it."""
     while not config.clock_file.exists():
         if stop():
             return None
         await asyncio.sleep(0.05)
-    return open_clock(config.clock_file)
+    return Follower(config.clock_file)
 
 
 async def _loop(
@@ -117,7 +117,7 @@ def figures(delivery: Delivery) -> dict[str, Any]:
     }
 
 
-def open_channels(tenants: workspace.Workspace, config: Config, clock: Clock) -> dict[Way, Channel]:
+def open_channels(tenants: workspace.Workspace, config: Config, clock: Follower) -> dict[Way, Channel]:
     """Every way out of the workspace. Raises ConfigError naming a sink that cannot be opened; nothing is open then."""
     sinks = {(name, to): sink for name, tenant in tenants.tenants.items() for to, sink in tenant.sinks.items()}
     found: dict[Way, Channel] = {way: _webhook(way, sink) for way, sink in sinks.items() if sink.kind != "recorder"}
