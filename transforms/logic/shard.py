@@ -54,7 +54,10 @@ Item = TypeVar("Item", contravariant=True)
 
 
 class Stage(Protocol[Item]):
-    """The rules of one keyed stage. `run` takes a batch in order of its records; `wake` rings all wakes up to a time."""
+    """The rules of one keyed stage. `run` takes a batch in the order of its records; `wake` rings wakes up to a time.
+
+    A wake rings only while its row exists.
+    """
 
     name: str
 
