@@ -1,0 +1,69 @@
+"""Replay: a fresh process recomputes what really left, and sees every difference there is."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from msgspec.structs import replace
+
+from pipelines.replay import CLOSE, Output, compare
+from schemas.records import Classification, Derived, Failure, Ids, Said
+
+ROOT = Path(__file__).parent.parent.parent
+FAILURE = Failure("f", "shop", "discover", "not_json", "", b"{", 1, 0, 2)
+SAID = Derived("s", "shop", 1, Ids(handle="chirp:ana"), Said("m", ("Fernweh",), True, "positive", 0.8, "en", "…"))
+SCORED = Classification("c", "m", "shop", "Fernweh", "en", 0.9, "positive", 0.8, True, "sentiment@1", 1)
+
+
+def output(*rows: object, feedback: tuple[Derived, ...] = ()) -> Output:
+    found = Output()
+    found.add("rows", rows)
+    found.add("feedback", feedback)
+    return found
+
+
+def test_the_same_in_another_order_is_equal() -> None:
+    other = replace(FAILURE, id="g")
+    assert not list(compare(output(FAILURE, other), output(other, FAILURE)))
+
+
+def test_each_side_s_own_records_are_named() -> None:
+    assert [line[:9] for line in compare(output(FAILURE), output())] == ["only live"]
+    assert [line[:13] for line in compare(output(), output(FAILURE))] == ["only replayed"]
+    assert len(list(compare(output(FAILURE), output(replace(FAILURE, body=b"["))))) == 2
+
+
+def test_a_record_that_left_twice_is_a_difference() -> None:
+    assert list(compare(output(FAILURE, FAILURE), output(FAILURE)))
+
+
+@pytest.mark.parametrize("off, seen", [(CLOSE / 2, 0), (CLOSE * 2, 1)])
+def test_scores_may_differ_by_a_thousandth(off: float, seen: int) -> None:
+    moved = replace(SAID, fact=replace(SAID.fact, score=SAID.fact.score + off))
+    assert len(list(compare(output(feedback=(SAID,)), output(feedback=(moved,))))) == seen
+    assert len(list(compare(output(SCORED), output(replace(SCORED, score=SCORED.score + off))))) == seen
+
+
+def test_labels_may_not() -> None:
+    assert list(compare(output(SCORED), output(replace(SCORED, sentiment="negative"))))
+
+
+def command(*words: str) -> subprocess.CompletedProcess[str]:
+    line = [sys.executable, "-m", "pipelines", *words]
+    return subprocess.run(line, cwd=ROOT, capture_output=True, text=True, timeout=150, check=False)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(400)
+def test_a_real_run_is_recomputed_byte_for_byte_however_it_is_cut(tmp_path: Path) -> None:
+    played = command("demo", "--data", str(tmp_path), "--plain", "--seconds", "8")
+    assert played.returncode == 0, played.stdout + played.stderr
+    for bundle, shards in (("1", "1"), ("333", "7"), ("5000", "3")):
+        again = command("replay", "--verify", "--data", str(tmp_path), "--bundle", bundle, "--shards", shards)
+        assert again.returncode == 0, again.stdout
+        assert again.stdout.count("equal, byte for byte") == 2
+    checked = command("check", "--data", str(tmp_path))
+    assert checked.returncode == 0, checked.stdout
