@@ -59,7 +59,10 @@ def test_rows_survive_packing_and_unknown_versions_are_refused() -> None:
         unpack_row(b"\x02P\x90")
 
 
-GOLDEN = "0150dc001ba26162a473686f700100c295a0a0a0a0a0c2000000000000a090809080909090909090809090"
+GOLDEN = (
+    "0150dc001ba26162a473686f700100c295a0a0a0a0a0c2000000000000a0c40190c40180c40190c40180c40190c40190c40190c40190c40190"
+    "c40190c40180c40190c40190"
+)
 
 
 def test_the_bytes_of_a_new_person_stay_as_they_are() -> None:

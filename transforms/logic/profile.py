@@ -2,7 +2,7 @@
 
 A row is a version byte, a kind byte and msgpack. `Person` is decoded for each batch anew, changed only in a step, and
 packed once at the end. What most events leave alone stays packed inside it: each such *section* is read and written
-through its `Section`, so an ordinary page view decodes some numbers and a few slices of bytes.
+through its `Section`, so an ordinary page view decodes some numbers and steps over a few strings of bytes.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
-from msgspec import Raw, Struct
+from msgspec import Struct
 from msgspec.msgpack import Decoder, Encoder
 
 from schemas.codec import UnknownVersion
@@ -18,8 +18,7 @@ from schemas.records import Ids, Item, Seen
 
 T = TypeVar("T")
 _encode = Encoder().encode
-_ARRAY = Raw(b"\x90")
-_MAP = Raw(b"\x80")
+_ARRAY, _MAP = b"\x90", b"\x80"
 
 
 class Section(Generic[T]):
@@ -28,10 +27,10 @@ class Section(Generic[T]):
     __slots__ = ("read",)
 
     def __init__(self, kind: Any) -> None:
-        self.read: Callable[[Raw], T] = Decoder(kind).decode
+        self.read: Callable[[bytes], T] = Decoder(kind).decode
 
-    def write(self, value: T) -> Raw:
-        return Raw(_encode(value))
+    def write(self, value: T) -> bytes:
+        return _encode(value)
 
 
 class Part(Struct, array_like=True, gc=False):
@@ -176,19 +175,19 @@ class Person(Struct, array_like=True, gc=False):
     rfm_due: int = 0
     armed: int = 0  # the earliest wake that the shard holds
     segment: str = ""
-    identifiers: Raw = _ARRAY
-    traits: Raw = _MAP
-    permissions: Raw = _ARRAY
-    suppressed: Raw = _MAP
-    cart: Raw = _ARRAY
-    views: Raw = _ARRAY
-    orders: Raw = _ARRAY
-    rfm: Raw = _ARRAY
-    runs: Raw = _ARRAY
-    sends: Raw = _ARRAY
-    entered: Raw = _MAP
-    tokens: Raw = _ARRAY
-    absorbed: Raw = _ARRAY
+    identifiers: bytes = _ARRAY
+    traits: bytes = _MAP
+    permissions: bytes = _ARRAY
+    suppressed: bytes = _MAP
+    cart: bytes = _ARRAY
+    views: bytes = _ARRAY
+    orders: bytes = _ARRAY
+    rfm: bytes = _ARRAY
+    runs: bytes = _ARRAY
+    sends: bytes = _ARRAY
+    entered: bytes = _MAP
+    tokens: bytes = _ARRAY
+    absorbed: bytes = _ARRAY
 
     @property
     def due(self) -> int:
@@ -228,9 +227,9 @@ def unpack_row(row: bytes) -> Person | Alias:
     """What lives at an address. Raises UnknownVersion or msgspec.DecodeError."""
     kind = row[:2]
     if kind == _PERSON:
-        return _person(memoryview(row)[2:])
+        return _person(row[2:])
     if kind == _ALIAS:
-        return _alias(memoryview(row)[2:])
+        return _alias(row[2:])
     raise UnknownVersion(f"expected a row of a person or an alias, version 1, got {kind!r}; migrate first")
 
 
