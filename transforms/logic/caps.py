@@ -55,10 +55,10 @@ def mark(address: str) -> str:
     return blake2b(address.encode(), digest_size=8).hexdigest() if address else ""
 
 
-def reserve(person: Person, send: Send) -> None:
-    """Remember a send from now on; the longest forgotten ones go."""
-    sends = [old for old in SENDS.read(person.sends) if old.decided > send.decided - KEPT]
-    person.sends = SENDS.write([*sends, send])
+def reserved(sends: list[Send], new: Send) -> bytes:
+    """The packed sends with a new one; the longest forgotten ones go."""
+    horizon = new.decided - KEPT
+    return SENDS.write([*[old for old in sends if old.decided > horizon], new])
 
 
 def settle(person: Person, receipt: Receipt) -> bool:

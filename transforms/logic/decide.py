@@ -9,12 +9,13 @@ from transforms.logic.gates import Case, Verdict, judge
 from transforms.logic.identity import CHANNEL_KIND, identifiers, suppression_keys
 from transforms.logic.lines import decision_id
 from transforms.logic.moment import STEP, Candidate, Moment
-from transforms.logic.profile import ENTERED, Send
+from transforms.logic.profile import ENTERED, SENDS, Send
 
 
 def decide(moment: Moment, candidate: Candidate) -> None:
     """Judge a candidate, record the decision and hand over the message, all in the person's own step."""
-    case = Case(moment, candidate, identifiers(moment.person), candidate.channels)
+    person = moment.person
+    case = Case(moment, candidate, identifiers(person), SENDS.read(person.sends), candidate.channels)
     verdict = judge(case)
     if verdict.entered:
         _enter(case)
@@ -72,8 +73,8 @@ def _message(case: Case) -> Message:
 def _reserve(case: Case, message: Message) -> None:
     counts = case.campaign.counts_to_cap
     mark = caps.mark(message.to)
-    caps.reserve(
-        case.person,
+    case.person.sends = caps.reserved(
+        case.sends,
         Send(
             message.key,
             message.campaign,

@@ -7,6 +7,7 @@ check, and decisions name them as not checked.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 
 from msgspec import Struct
 
@@ -16,7 +17,7 @@ from transforms.logic import abandoned_cart, caps, cart, confirmation, consent, 
 from transforms.logic.assign import is_control
 from transforms.logic.identity import address_on
 from transforms.logic.moment import STEP, Candidate, Moment
-from transforms.logic.profile import ENTERED, PERMISSIONS, SENDS, SUPPRESSED, TRAITS, Identifier, Person
+from transforms.logic.profile import ENTERED, PERMISSIONS, SUPPRESSED, TRAITS, Identifier, Person, Send
 
 OWN = frozenset((confirmation.TRIGGER, welcome.TRIGGER))
 """What somebody may get whose identity is only claimed: the messages that a person asks for by signing up."""
@@ -34,11 +35,13 @@ class Case(Struct):
     moment: Moment
     candidate: Candidate
     known: list[Identifier]
+    sends: list[Send]
     channels: tuple[str, ...]
     channel: str = ""
     to: str = ""
     body: bytes = b""
     variant: str = ""
+    keys: dict[str, str] = {}
 
     @property
     def person(self) -> Person:
@@ -54,8 +57,11 @@ class Case(Struct):
 
     def key(self, channel: str) -> str:
         """The idempotency key of the send that this would be."""
-        trigger = LIFE if self.campaign.reentry is None else self.candidate.trigger
-        return send_key(self.moment.plan.tenant.name, self.campaign.name, STEP, self.person.id, trigger, channel)
+        if channel not in self.keys:
+            trigger = LIFE if self.campaign.reentry is None else self.candidate.trigger
+            tenant, campaign = self.moment.plan.tenant.name, self.campaign.name
+            self.keys[channel] = send_key(tenant, campaign, STEP, self.person.id, trigger, channel)
+        return self.keys[channel]
 
     def address(self, channel: str) -> str:
         """Where the channel reaches the person; the address of the sign-up itself where that is the point."""
@@ -71,7 +77,7 @@ class Case(Struct):
 
 def duplicate(case: Case) -> str | None:
     """This very send was decided before."""
-    sent = {send.key for send in SENDS.read(case.person.sends)}
+    sent = {send.key for send in case.sends}
     return "DUPLICATE" if sent and any(case.key(channel) in sent for channel in case.channels) else None
 
 
@@ -133,8 +139,13 @@ def _too_many(case: Case) -> bool:
         return False
     most, window = case.candidate.most
     to, since = caps.mark(case.candidate.to), case.moment.now - window
-    sends = SENDS.read(case.person.sends)
-    return sum(send.campaign == case.campaign.name and send.to == to and send.decided > since for send in sends) >= most
+    return _sent(case, to, since) >= most
+
+
+def _sent(case: Case, to: str, since: int) -> int:
+    """How often the campaign went to an address since a time."""
+    name = case.campaign.name
+    return sum(send.campaign == name and send.to == to and send.decided > since for send in case.sends)
 
 
 def care_hold(case: Case) -> str | None:
@@ -179,8 +190,8 @@ def cap(case: Case) -> str | None:
     """One more message does not break a cap."""
     if not case.campaign.obeys_cap:
         return None
-    sends, policy = SENDS.read(case.person.sends), case.moment.plan.tenant.policy
-    return "CAPPED" if caps.is_capped(sends, policy.caps, case.channel, case.moment.now) else None
+    limits = case.moment.plan.tenant.policy.caps
+    return "CAPPED" if caps.is_capped(case.sends, limits, case.channel, case.moment.now) else None
 
 
 class Gate(Struct, frozen=True):
@@ -225,17 +236,27 @@ class Verdict(Struct, frozen=True):
     not_checked: tuple[str, ...]
 
 
-def judge(case: Case) -> Verdict:
-    """Walk through the gates."""
-    klass = case.campaign.klass
-    entered, unchecked = False, []
+@cache
+def _way(klass: str) -> tuple[list[tuple[Callable[[Case], str | None], bool, tuple[str, ...]]], tuple[str, ...]]:
+    """The checks of a message class, each with whether somebody refused there has entered and what was not checked."""
+    way = []
+    entered, unchecked = False, list[str]()
     for gate in GATES:
         entered = entered or gate.name == ENTERS
         if klass in gate.skips:
             continue
         if gate.check is None or not gate.whole:
             unchecked.append(gate.name)
-        reason = gate.check(case) if gate.check is not None else None
+        if gate.check is not None:
+            way.append((gate.check, entered, tuple(unchecked)))
+    return way, tuple(unchecked)
+
+
+def judge(case: Case) -> Verdict:
+    """Walk through the gates."""
+    way, all_unchecked = _way(case.campaign.klass)
+    for check, entered, unchecked in way:
+        reason = check(case)
         if reason is not None:
-            return Verdict(reason, entered, tuple(unchecked))
-    return Verdict("", True, tuple(unchecked))
+            return Verdict(reason, entered, unchecked)
+    return Verdict("", True, all_unchecked)

@@ -53,8 +53,15 @@ class RenderFailed(Exception):
     """The words of a message cannot be made: a forbidden or broken template, a missing language, too much text."""
 
 
-def _environment(*, autoescape: bool) -> ImmutableSandboxedEnvironment:
-    made = ImmutableSandboxedEnvironment(autoescape=autoescape, undefined=ChainableUndefined, trim_blocks=False)
+class _Sandbox(ImmutableSandboxedEnvironment):
+    """Jinja's sandbox, which need not find out anew for each of our own frozen values that it is harmless."""
+
+    def is_safe_attribute(self, obj: object, attr: str, value: object) -> bool:
+        return (isinstance(obj, msgspec.Struct) and attr[0] != "_") or super().is_safe_attribute(obj, attr, value)
+
+
+def _environment(*, autoescape: bool) -> _Sandbox:
+    made = _Sandbox(autoescape=autoescape, undefined=ChainableUndefined, trim_blocks=False)
     made.filters = {name: made.filters[name] for name in _FILTERS}
     made.globals = {}
     return made

@@ -40,22 +40,31 @@ class Score(Struct, frozen=True):
 
 def score(orders: Sequence[Order], now: int, cuts: Cuts) -> Score:
     """The scores at `now`. Orders of no net value do not count."""
-    bought = [order for order in orders if order.net]
+    bought = _bought(orders)
     if not bought:
         return Score()
-    days = max(0, now - max(order.at for order in bought)) // DAY
+    days = max(0, now - max(bought)[0]) // DAY
+    counting, paying = now - FREQUENCY_WINDOW, now - MONEY_WINDOW
     recency = 5 - bisect_left(cuts.recency, days)
-    frequency = 1 + bisect_right(cuts.frequency, sum(order.at > now - FREQUENCY_WINDOW for order in bought))
-    money = sum(order.net for order in bought if order.at > now - MONEY_WINDOW)
-    return Score(GRID[recency - 1][frequency - 1], recency, frequency, 1 + bisect_right(cuts.monetary, money))
+    frequency = 1 + bisect_right(cuts.frequency, len([at for at, _ in bought if at > counting]))
+    monetary = 1 + bisect_right(cuts.monetary, sum([net for at, net in bought if at > paying]))
+    return Score(GRID[recency - 1][frequency - 1], recency, frequency, monetary)
 
 
 def next_change(orders: Sequence[Order], now: int, cuts: Cuts) -> int:
     """When waiting alone can next change a score, 0 if never: a recency bound is passed or an order leaves a window."""
-    bought = [order.at for order in orders if order.net]
+    bought = _bought(orders)
     if not bought:
         return 0
-    last = max(bought)
+    last = max(bought)[0]
     times = [last + (days + 1) * DAY for days in cuts.recency]
-    times += [at + window for at in bought for window in (FREQUENCY_WINDOW, MONEY_WINDOW)]
-    return min((time for time in times if time > now), default=0)
+    for window in (FREQUENCY_WINDOW, MONEY_WINDOW):
+        inside = [at for at, _ in bought if at > now - window]
+        if inside:
+            times.append(min(inside) + window)
+    return min([time for time in times if time > now], default=0)
+
+
+def _bought(orders: Sequence[Order]) -> list[tuple[int, int]]:
+    """Time and net value of the orders that have any."""
+    return [(order.at, net) for order in orders if (net := order.net)]
