@@ -23,12 +23,12 @@ def observe(person: Person, event: Event, sure: bool) -> bool:
     """Learn the identifiers of a record; True if that changed anything."""
     ids, mine = event.ids, person.ids
     view = type(event.fact) is Viewed
+    if view and (person.verified or not sure) and _within(ids, mine):
+        return False
     if not (ids.customer or ids.email or ids.phone or ids.handle):
         return False
-    if sure and not person.verified:
+    if sure:
         person.verified = True
-    elif view and _within(ids, mine):
-        return False
     at = 0 if view else event.event_time
     if sure is person.ids_sure and _same(ids, mine):
         person.ids_at = max(person.ids_at, at)
@@ -50,10 +50,10 @@ def _same(ids: Ids, mine: Ids) -> bool:
 
 def _within(ids: Ids, mine: Ids) -> bool:
     return (
-        ids.customer in ("", mine.customer)
-        and ids.email in ("", mine.email)
-        and ids.phone in ("", mine.phone)
-        and ids.handle in ("", mine.handle)
+        (not ids.customer or ids.customer == mine.customer)
+        and (not ids.email or ids.email == mine.email)
+        and (not ids.phone or ids.phone == mine.phone)
+        and (not ids.handle or ids.handle == mine.handle)
     )
 
 

@@ -69,9 +69,12 @@ RULES: dict[type[Fact], tuple[Rule, ...]] = {
 """What each kind of event triggers. Consents may come with any event."""
 
 
+_NONE: tuple[Rule, ...] = ()
+
+
 def rules_of(event: Event) -> tuple[Rule, ...]:
     """The rules that an event calls for; consents may come with any event."""
-    rules = RULES.get(type(event.fact), ())
+    rules = RULES.get(type(event.fact), _NONE)
     if event.consents and welcome.on_signup not in rules and welcome.on_consent not in rules:
         return (*rules, welcome.on_consent)
     return rules

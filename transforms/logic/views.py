@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from bisect import insort
+
 from schemas.records import Past, Seen, Viewed
 from transforms.logic.cart import add_past
 from transforms.logic.moment import Moment
@@ -22,16 +24,23 @@ def learn(moment: Moment) -> bool:
 
 
 def count(views: list[Seen], new: Seen) -> list[Seen]:
-    """The views with some more of one product; the longest unseen falls out."""
+    """The views, newest last, with some more of one product; the longest unseen falls out."""
+    product = new.product
     for index, old in enumerate(views):
-        if old.product == new.product:
+        if old.product == product:
             newest = max(old, new, key=lambda seen: (seen.last, seen.name))
-            views[index] = Seen(old.product, old.count + new.count, newest.last, newest.name)
-            return views
-    views.append(new)
-    if len(views) > _MOST:
-        views.remove(min(views, key=lambda seen: (seen.last, seen.product)))
-    return views
+            new = Seen(product, old.count + new.count, newest.last, newest.name)
+            del views[index]
+            break
+    if not views or new.last > views[-1].last:
+        views.append(new)
+    else:
+        insort(views, new, key=_order)
+    return views[-_MOST:]
+
+
+def _order(seen: Seen) -> tuple[int, str]:
+    return seen.last, seen.product
 
 
 def remember(person: Person, past: Past) -> None:
