@@ -10,13 +10,12 @@ Nobody mints a person here: an address is a hash that any two shards compute ali
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache, partial
 
 from msgspec.structs import replace
 
 from schemas.failures import NO_IDENTIFIER, STEP_FAILED, UNKNOWN_KEY, Refused
 from schemas.keys import address_in, address_of
-from schemas.records import CLAIMED, Aliased, CutsPublished, Event, Ids, Known, Past, Receipt
+from schemas.records import CLAIMED, Aliased, CutsPublished, Event, Ids, Known, Past, Receipt, Route
 from transforms.logic import lines, trails
 from transforms.logic.refusals import failure
 from transforms.logic.shard import Outputs, Shard
@@ -27,7 +26,8 @@ VERIFIED, UNPROVEN, SHARED = "verified", "claimed", "shared"
 EVERYBODY = "\x00tenant"
 """No customer has this id: its address stands for all of a tenant's people."""
 
-_REMEMBERED_ADDRESSES = 1 << 14
+_PLACED_BY_KIND = frozenset((Receipt, CutsPublished, Aliased))
+"""Facts that are not simply about whom their identifiers name."""
 
 
 class Pointers:
@@ -36,27 +36,23 @@ class Pointers:
     name = STAGE
 
     def __init__(self, secret: bytes) -> None:
-        self._address = lru_cache(_REMEMBERED_ADDRESSES)(partial(address_of, secret))
+        self._secret = secret
 
     def key(self, event: Event) -> bytes:
-        """The cookie that the event may teach something about, else whatever names its person."""
-        cookie = _cookie(event)
-        if cookie:
-            return self._address(event.tenant, "cookie", cookie)
-        if event.route is not None:
-            return event.route.address
-        strong = self._strong(event.tenant, event.ids)
-        return strong[0] if strong else event.id.encode()
+        """The cookie that the event may teach something about, else whatever names its person.
+
+        Their text and not their address, for placing needs no secret and is asked for each event.
+        """
+        return f"{event.tenant}\x1f{_cookie(event) or _name(event)}".encode()
 
     def run(self, shard: Shard, events: Sequence[Event]) -> Outputs:
         """Place the events, in their order; a record that names nobody is a failure."""
         out = Outputs()
-        book = TrailBook(
-            shard, [self._address(event.tenant, "cookie", _cookie(event)) for event in events if _cookie(event)]
-        )
-        for event in events:
+        cookies = [self._address(event.tenant, "cookie", _cookie(event)) for event in events]
+        book = TrailBook(shard, [cookie for cookie in cookies if cookie])
+        for event, cookie in zip(events, cookies, strict=True):
             try:
-                self._place(event, book, out)
+                self._place(event, cookie, book, out)
             except Refused as refused:
                 _fail(out, event, refused.reason, refused.detail)
         book.keep()
@@ -76,80 +72,49 @@ class Pointers:
 
     # --- one event ----------------------------------------------------------------------------------------------------
 
-    def _place(self, event: Event, book: TrailBook, out: Outputs) -> None:
-        fact = event.fact
+    def _place(self, event: Event, cookie: bytes, book: TrailBook, out: Outputs) -> None:
         if event.route is not None:
-            self._routed(event, book, out)
-        elif type(fact) is Receipt:
-            out.known.append(Known(_address_in(fact.key), event, VERIFIED))
-        elif type(fact) is CutsPublished:
-            # One record for all: its reader hands it to every shard.
-            out.known.append(Known(self._address(event.tenant, "customer", EVERYBODY), event, VERIFIED))
+            out.known.append(_routed(event, event.route, cookie, book))
+        elif type(event.fact) in _PLACED_BY_KIND:
+            self._place_by_kind(event, cookie, book, out)
         elif strong := self._strong(event.tenant, event.ids):
-            if type(fact) is Aliased and event.trust != CLAIMED:
-                strong = self._joined(event.tenant, strong, fact.previous)
-            self._named(event, strong, book, out)
-        elif event.ids.cookie and type(fact) is not Aliased:
-            self._unnamed(event, book, out)
+            _named(event, strong, cookie, book, out)
+        elif cookie:
+            _unnamed(event, cookie, book, out)
         else:
-            raise Refused(NO_IDENTIFIER, "expected a customer id, e-mail, phone, handle or anonymous id")
+            raise _nobody()
 
-    def _routed(self, event: Event, book: TrailBook, out: Outputs) -> None:
-        route = event.route
-        assert route is not None
-        shared = False
-        if event.ids.cookie:
-            cookie = self._address(event.tenant, "cookie", event.ids.cookie)
-            trail = trails.repaired(book.find(cookie, event.received_at), route.address, event.received_at)
-            book.put(cookie, trail)
-            shared = trail.shared(event.received_at)
-        out.known.append(Known(route.address, event, _confidence(event, shared), past=route.past, hops=route.hops))
-
-    def _named(self, event: Event, strong: list[bytes], book: TrailBook, out: Outputs) -> None:
-        past, shared = self._learn(event, strong, book)
-        confidence, address = _confidence(event, shared), strong[0]
-        for sub, weaker in enumerate(strong[1:]):
-            out.known.append(Known(weaker, replace(event, sub=sub), confidence, address))
-        if len(strong) > 1:
-            event = replace(event, sub=len(strong) - 1)
-        out.known.append(Known(address, event, confidence, past=past))
-
-    def _learn(self, event: Event, strong: list[bytes], book: TrailBook) -> tuple[Past | None, bool]:
-        """The cookie's pointer follows the latest login; what it did before goes to that person, once."""
-        cookie = _cookie(event)
-        if not cookie:
-            return None, False
-        key = self._address(event.tenant, "cookie", cookie)
-        trail = trails.named(book.find(key, event.received_at), strong[0], strong[1:], event.received_at)
-        shared = trail.shared(event.received_at)
-        if shared or trail.past is None:
-            book.put(key, trail)
-            return None, shared
-        book.put(key, replace(trail, past=None))
-        return trail.past, False
-
-    def _unnamed(self, event: Event, book: TrailBook, out: Outputs) -> None:
-        cookie = self._address(event.tenant, "cookie", event.ids.cookie)
-        trail = book.find(cookie, event.received_at)
-        if trail.pointer:
-            out.known.append(Known(trail.pointer, event, SHARED if trail.shared(event.received_at) else UNPROVEN))
-            return
-        book.put(cookie, trails.walked(trail, event))
-        out.rows.append(lines.event_row(event, ""))
+    def _place_by_kind(self, event: Event, cookie: bytes, book: TrailBook, out: Outputs) -> None:
+        fact = event.fact
+        if isinstance(fact, Receipt):
+            out.known.append(Known(_address_in(fact.key), event, VERIFIED))
+        elif isinstance(fact, Aliased):
+            strong = self._strong(event.tenant, event.ids)
+            if not strong:
+                raise _nobody()
+            if event.trust != CLAIMED:
+                strong = self._joined(event.tenant, strong, fact.previous)
+            _named(event, strong, cookie, book, out)
+        else:
+            # Cut points: one record for all; its reader hands it to every shard.
+            out.known.append(Known(self._address(event.tenant, "customer", EVERYBODY), event, VERIFIED))
 
     # --- addresses ----------------------------------------------------------------------------------------------------
+
+    def _address(self, tenant: str, kind: str, value: str) -> bytes:
+        return address_of(self._secret, tenant, kind, value) if value else b""
 
     def _strong(self, tenant: str, ids: Ids) -> list[bytes]:
         """The addresses of all strong identifiers, the strongest first."""
         found = []
         if ids.customer:
-            found.append(self._address(tenant, "customer", ids.customer))
+            found.append(address_of(self._secret, tenant, "customer", ids.customer))
         if ids.email:
-            found.append(self._address(tenant, "email", ids.email))
+            found.append(address_of(self._secret, tenant, "email", ids.email))
         if ids.phone:
-            found.append(self._address(tenant, "phone", ids.phone))
+            found.append(address_of(self._secret, tenant, "phone", ids.phone))
         if ids.handle:
-            found.append(self._address(tenant, "handle", ids.handle))
+            found.append(address_of(self._secret, tenant, "handle", ids.handle))
         return found
 
     def _joined(self, tenant: str, strong: list[bytes], previous: str) -> list[bytes]:
@@ -158,12 +123,67 @@ class Pointers:
         return sorted({*strong, older})
 
 
+# --- one event --------------------------------------------------------------------------------------------------------
+
+
+def _routed(event: Event, route: Route, cookie: bytes, book: TrailBook) -> Known:
+    shared = False
+    if cookie:
+        trail = trails.repaired(book.find(cookie, event.received_at), route.address, event.received_at)
+        book.put(cookie, trail)
+        shared = trail.shared(event.received_at)
+    return Known(route.address, event, _confidence(event, shared), past=route.past, hops=route.hops)
+
+
+def _named(event: Event, strong: list[bytes], cookie: bytes, book: TrailBook, out: Outputs) -> None:
+    past, shared = _learn(event, strong, cookie, book) if cookie else (None, False)
+    confidence, address = _confidence(event, shared), strong[0]
+    if len(strong) > 1:
+        for sub, weaker in enumerate(strong[1:]):
+            out.known.append(Known(weaker, replace(event, sub=sub), confidence, address))
+        event = replace(event, sub=len(strong) - 1)
+    out.known.append(Known(address, event, confidence, b"", past))
+
+
+def _learn(event: Event, strong: list[bytes], cookie: bytes, book: TrailBook) -> tuple[Past | None, bool]:
+    """The cookie's pointer follows the latest login; what it did before goes to that person, once."""
+    now = event.received_at
+    trail = trails.named(book.find(cookie, now), strong[0], strong[1:], now)
+    shared = trail.shared(now)
+    if shared or trail.past is None:
+        book.put(cookie, trail)
+        return None, shared
+    book.put(cookie, replace(trail, past=None))
+    return trail.past, False
+
+
+def _unnamed(event: Event, cookie: bytes, book: TrailBook, out: Outputs) -> None:
+    trail = book.find(cookie, event.received_at)
+    if trail.pointer:
+        out.known.append(Known(trail.pointer, event, SHARED if trail.shared(event.received_at) else UNPROVEN))
+        return
+    book.put(cookie, trails.walked(trail, event))
+    out.rows.append(lines.event_row(event, ""))
+
+
 def _cookie(event: Event) -> str:
     """The cookie whose trail an event may change: the one that an alias names, else the event's own."""
     fact = event.fact
     if type(fact) is Receipt:
         return ""
     return fact.previous if type(fact) is Aliased and event.route is None else event.ids.cookie
+
+
+def _name(event: Event) -> str:
+    """Whatever names the person of an event without a cookie."""
+    if event.route is not None:
+        return event.route.address.hex()
+    ids = event.ids
+    return ids.customer or ids.email or ids.phone or ids.handle or event.id
+
+
+def _nobody() -> Refused:
+    return Refused(NO_IDENTIFIER, "expected a customer id, e-mail, phone, handle or anonymous id")
 
 
 def _confidence(event: Event, shared: bool) -> str:
