@@ -148,8 +148,11 @@ def _named(event: Event, strong: list[bytes], cookie: bytes, book: TrailBook, ou
 def _learn(event: Event, strong: list[bytes], cookie: bytes, book: TrailBook) -> tuple[Past | None, bool]:
     """The cookie's pointer follows the latest login; what it did before goes to that person, once."""
     now = event.received_at
-    trail = trails.named(book.find(cookie, now), strong[0], strong[1:], now)
+    before = book.find(cookie, now)
+    trail = trails.named(before, strong[0], strong[1:], now)
     shared = trail.shared(now)
+    if trail is before:
+        return None, shared
     if shared or trail.past is None:
         book.put(cookie, trail)
         return None, shared
