@@ -21,7 +21,6 @@ from schemas.keys import address_in, address_of, derived_id, send_key
 from schemas.records import (
     DAY,
     HOUR,
-    MINUTE,
     Aliased,
     Block,
     CutsPublished,
@@ -81,7 +80,8 @@ class Arrival:
     link: bytes = b""
     past: dict[str, Any] | None = None
     hops: int = 0
-    cause: str = ""
+    mark: str = ""  # what tells its repeats, where that is not its id
+    places: tuple[int, ...] = ()  # where a forwarded record stood before
 
 
 @dataclass
@@ -145,17 +145,18 @@ class Reading:
         if found is None:
             self.verdict.dispositions[sequence] = "failed"
             return
-        known = self.seen.get((entry.tenant, found.id))
+        name = entry.tenant, found.mark or found.id
+        known = self.seen.get(name)
         if known is not None and received - known[0] < 7 * DAY:
             same = known[1] == entry.body
             self.verdict.dispositions[sequence] = "filtered" if same else "failed"
             return
-        self.seen[entry.tenant, found.id] = (received, entry.body)
+        self.seen[name] = (received, entry.body)
         self._place(found)
 
     def _call(self, entry: Entry, received: int, sequence: int) -> Arrival | None:
         try:
-            body = json.loads(entry.body)
+            body = json.loads(entry.body, parse_constant=_refuse)
         except ValueError:
             return None
         if not isinstance(body, dict):
@@ -170,9 +171,14 @@ class Reading:
         ids = {
             "customer": str(body.get("userId") or ""),
             "email": str(properties.get("email") or traits.get("email") or "").strip().lower(),
+            "handle": next(
+                (f"{network}:{name}".lower() for network, name in (traits.get("handles") or {}).items()), ""
+            ),
             "cookie": str(body.get("anonymousId") or ""),
         }
         fact = None
+        if kind == "order" and not 0 <= _value(properties) <= 10**15:
+            return None
         if kind == "cuts":
             fact = CutsPublished(
                 str(properties["version"]), *(tuple(properties[name]) for name in ("recency", "frequency", "monetary"))
@@ -209,10 +215,11 @@ class Reading:
         derived = unpack(entry.body, Derived)
         origin = derived.original
         if origin is not None:  # a forward: the record itself, at another address
-            again = next(old for old in self.arrivals if old.id == origin.id and not old.link)
+            again = next(old for old in self.arrivals if old.sequence == origin.sequence and not old.link)
             return Arrival(
-                received, sequence, 0, again.tenant, again.trust, again.kind, derived.id, again.happened, again.ids,
-                again.body, derived.address, again.fact, past=again.past, hops=derived.hops, cause=again.cause or again.id,
+                received, sequence, 0, again.tenant, again.trust, again.kind, again.id, again.happened, again.ids,
+                again.body, derived.address, again.fact, past=again.past, hops=derived.hops,
+                places=(*again.places, again.sequence), mark=derived.id,
             )  # fmt: skip
         kind = type(derived.fact).kind
         ids = {"handle": derived.ids.handle} if derived.ids.handle else {}
@@ -226,15 +233,15 @@ class Reading:
         if found.kind == "cuts":
             self.arrivals.append(found)
             return
-        if isinstance(found.fact, Receipt):
+        if found.address:
+            if cookie:
+                self.pointers[found.tenant, cookie] = found.address  # a forward repairs the pointer
+        elif isinstance(found.fact, Receipt):
             found.address = address_in(found.fact.key)
         elif isinstance(found.fact, Said):
             found.address = self._address(found.tenant, "handle", found.ids["handle"])
-        elif found.address and cookie:
-            self.pointers[found.tenant, cookie] = found.address  # a forward repairs the pointer
-        elif not found.address:
-            if not self._by_name(found, cookie):
-                return
+        elif not self._by_name(found, cookie):
+            return
         self.arrivals.append(found)
 
     def _by_name(self, found: Arrival, cookie: str) -> bool:
@@ -264,6 +271,18 @@ class Reading:
 
     def _address(self, tenant: str, kind: str, value: str) -> bytes:
         return address_of(self.secret, tenant, kind, value)
+
+
+def _value(properties: dict[str, Any]) -> int:
+    """The money of an order in hundredths; -1 for what is no amount."""
+    try:
+        return round(float(properties.get("revenue", properties.get("total", 0))) * 100)
+    except (TypeError, ValueError, OverflowError):
+        return -1
+
+
+def _refuse(word: str) -> float:
+    raise ValueError(f"{word} is no number in JSON")
 
 
 def _micros(text: str) -> int:
@@ -307,7 +326,7 @@ class Life:
         if self.alias:
             verdict.dispositions[arrival.sequence] = "forwarded" if arrival.hops < 3 else "failed"
             return
-        verdict.dispositions[arrival.sequence] = "applied"
+        verdict.dispositions.update(dict.fromkeys((*arrival.places, arrival.sequence), "applied"))
         if isinstance(arrival.fact, Handover):
             self._absorb(self.world.given_away.pop(arrival.fact.origin))
             return
@@ -347,6 +366,7 @@ def nobody(name: str, first_seen: int) -> dict[str, Any]:
         "id": name,
         "first_seen": first_seen,
         "emails": {},
+        "verified": False,
         "consents": {},
         "suppressed": {},
         "orders": {},
@@ -354,7 +374,6 @@ def nobody(name: str, first_seen: int) -> dict[str, Any]:
         "cart_at": 0,
         "cart_run": None,
         "care": 0,
-        "cases": set(),
         "sends": {},
         "life": set(),
         "entries": {},
@@ -381,7 +400,7 @@ def merged(people: list[dict[str, Any]]) -> dict[str, Any]:
         if other["cart_at"] > first["cart_at"]:
             first["cart"], first["cart_at"], first["cart_run"] = other["cart"], other["cart_at"], other["cart_run"]
         first["life"] |= other["life"]
-        first["cases"] |= other["cases"]
+        first["verified"] = first["verified"] or other["verified"]
         first["care"] = max(first["care"], other["care"])
         first["wakes"] += other["wakes"]
     return first
@@ -404,6 +423,7 @@ class Step:
             person["first_seen"] = min(person["first_seen"], arrival.past["first"])
         if email := arrival.ids.get("email"):
             person["emails"][email] = person["emails"].get(email, False) or arrival.trust == "server"
+        person["verified"] = person["verified"] or (arrival.trust == "server" and bool(arrival.ids))
         first_permission = self._consents(arrival)
         handler = getattr(self, f"_on_{arrival.kind}", None)
         stale = self.now - happened > 7 * DAY
@@ -447,7 +467,7 @@ class Step:
     def _welcome(self, arrival: Arrival) -> None:
         for campaign in self._campaigns("welcome"):
             if campaign.name not in self.person["life"]:
-                self._decide(campaign, "life", arrival.happened)
+                self._decide(campaign, arrival.id, arrival.happened)
 
     def _on_unsubscribed(self, arrival: Arrival, stale: bool) -> None:
         category = "*" if arrival.body.get("all") else arrival.body.get("category") or "marketing"
@@ -496,7 +516,7 @@ class Step:
         order = str(body["order_id"])
         if order in person["orders"]:
             return
-        value = round(float(body.get("revenue", body.get("total", 0))) * 100)
+        value = _value(body)
         person["orders"][order] = {"at": arrival.happened, "value": value, "refunded": False}
         bought = {found.get("product_id") for found in body.get("products") or []}
         for campaign, trigger, sent_at, products in person["reminded"]:
@@ -523,10 +543,7 @@ class Step:
             order["refunded"] = True
 
     def _on_opened(self, arrival: Arrival, stale: bool) -> None:
-        self.person["cases"].add(arrival.body.get("case_id"))
-
-    def _on_closed(self, arrival: Arrival, stale: bool) -> None:
-        self.person["cases"].discard(arrival.body.get("case_id"))
+        self.person["care"] = max(self.person["care"], arrival.happened)
 
     def _on_said(self, arrival: Arrival, stale: bool) -> None:
         if arrival.fact.directed and arrival.fact.sentiment == "negative":
@@ -562,9 +579,9 @@ class Step:
         new = self._segment(cuts)
         if not new:
             return
-        if person["cuts"] is not None and cuts.version != person["cuts"].version and cause != "order":
-            if self._segment(person["cuts"]) == person["segment"] and new != person["segment"]:
-                cause = "recut"
+        recut = person["cuts"] is not None and cuts.version != person["cuts"].version
+        if recut and self._segment(person["cuts"]) == person["segment"] and new != person["segment"]:
+            cause = "recut"
         person["cuts"] = cuts
         if new == person["segment"]:
             person["candidate"] = None
@@ -611,13 +628,13 @@ class Step:
 
     def _decide(self, campaign: Campaign, trigger: str, created: int, entry: str = "") -> None:
         person = self.person
-        key = send_key(self.tenant.name, campaign.name, 0, person["id"], trigger, "email")
+        cause = "life" if campaign.reentry is None else trigger
+        key = send_key(self.tenant.name, campaign.name, 0, person["id"], cause, "email")
         reason = self._refusal(campaign, key, created, entry)
         self._record(campaign, trigger, reason or "SENT")
         if reason:
             return
-        late = campaign.trigger == "welcome" and self.now - created > 60 * MINUTE
-        self.verdict.messages[key] = (campaign.name, self._to(), "late" if late else "", self.now)
+        self.verdict.messages[key] = (campaign.name, self._to(), self.now)
         person["sends"][key] = {"at": self.now, "state": "reserved", "counts": campaign.counts_to_cap}
         person["entries"][campaign.name, entry] = self.now
         if campaign.trigger == "welcome":
@@ -635,6 +652,8 @@ class Step:
             return "TOO_LATE"
         if self.now - created > campaign.expires:
             return "EXPIRED"
+        if not person["verified"] and campaign.trigger not in ("signup_confirmation", "welcome"):
+            return "IDENTITY_LOW"
         if marketing and ({"*", campaign.category} & set(person["suppressed"])):
             return "SUPPRESSED"
         if marketing and not self._permitted(campaign.category):
@@ -646,7 +665,7 @@ class Step:
             return "NOT_REENTRANT"
         if not marketing:
             return ""
-        if person["cases"] or (person["care"] and self.now - person["care"] < self.tenant.policy.care_hold):
+        if person["care"] and self.now - person["care"] < self.tenant.policy.care_hold:
             return "CARE_HOLD"
         return "CAPPED" if campaign.obeys_cap and self._capped() else ""
 
