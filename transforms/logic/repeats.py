@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from hashlib import blake2b
 from itertools import groupby
+from struct import unpack
+from typing import Any
 from zlib import crc32
 
 import msgspec
@@ -21,6 +23,9 @@ from transforms.logic.shard import NEW, REPEATED, Outputs, Shard
 
 STAGE = "repeats"
 FAILED, FILTERED = "failed", "filtered"
+
+_SENT_AT = b'"sentAt"'
+"""Looked for from the end, which CPython does in half the time where it is not found."""
 
 _pack = msgspec.msgpack.Encoder().encode
 Item = Event | Mention
@@ -57,33 +62,31 @@ class Repeats:
         return out
 
     def _judge(self, shard: Shard, items: Sequence[Item], out: Outputs) -> None:
-        key = self.key
-        ids = [int.from_bytes(blake2b(key(item), digest_size=8).digest(), "big") for item in items]
-        verdicts = shard.first_seen(ids, [mark(item) for item in items], items[0].received_at)
+        verdicts = shard.first_seen(self._numbers(items), [mark(item) for item in items], items[0].received_at)
+        taken: list[Any] = out.events if isinstance(items[0], Event) else out.mentions
         for item, verdict in zip(items, verdicts, strict=True):
             if verdict == NEW:
-                _pass_on(out, item)
+                taken.append(item)
             elif verdict == REPEATED:
                 _line(out, item, FILTERED, DUPLICATE)
             else:
                 _fail(out, item, CONFLICT, f"{item.id[:100]} came before with another body")
 
+    def _numbers(self, items: Sequence[Item]) -> Sequence[int]:
+        """The 64-bit ids, all read from their hashes at once."""
+        key = self.key
+        hashes = [blake2b(key(item), digest_size=8).digest() for item in items]
+        return unpack(f">{len(hashes)}Q", b"".join(hashes))
+
 
 def mark(item: Item) -> int:
     """16 bits of what a record says."""
     raw = item.raw
-    if raw and b'"sentAt"' not in raw:
+    if raw and raw.rfind(_SENT_AT) < 0:
         return crc32(raw) & 0xFFFF
     if isinstance(item, Mention):
         return crc32(_pack((item.network, item.author, item.text, item.url))) & 0xFFFF
     return crc32(_pack((item.ids, item.fact, item.consents, item.traits))) & 0xFFFF
-
-
-def _pass_on(out: Outputs, item: Item) -> None:
-    if isinstance(item, Event):
-        out.events.append(item)
-    else:
-        out.mentions.append(item)
 
 
 def _fail(out: Outputs, item: Item, reason: str, detail: str) -> None:
