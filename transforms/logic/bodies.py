@@ -29,6 +29,9 @@ T = TypeVar("T")
 _LONG = 1000
 """Digits that no number needs."""
 
+_BACKSLASH = ord("\\")
+"""Asked for as a number: looking for one byte is then a single call of memchr."""
+
 _LONG_NUMBER = re.compile(rb"[0-9]{%d}" % _LONG)
 _ESCAPE = re.compile(rb"\\(?:u([0-9a-fA-F]{4})|.)", re.DOTALL)
 _HARMLESS = frozenset(map(ord, "<>&'\"/="))
@@ -52,7 +55,7 @@ def check(body: bytes) -> None:
     """Raises Refused (bad_text, long_number, duplicate_key) for bytes that readers would understand differently."""
     if not body.isascii():
         _check_text(body)
-    if b"\\" in body:
+    if _BACKSLASH in body:
         _check_escapes(body)
     if len(body) > _LONG and _LONG_NUMBER.search(body):
         raise Refused(LONG_NUMBER, f"expected numbers of less than {_LONG} digits")

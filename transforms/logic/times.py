@@ -45,12 +45,16 @@ def event_time(made: int, sent: int, received: int) -> tuple[int, str]:
     """
     if not made:
         return received, ""
-    skew = received - sent if sent else 0
-    note = "skew" if skew > MOST_SKEW or skew < -MOST_SKEW else ""
-    time = made if note else made + skew
+    time, note = made, ""
+    if sent:
+        skew = received - sent
+        if -MOST_SKEW <= skew <= MOST_SKEW:
+            time += skew
+        else:
+            note = "skew"
     if time > received:
         return received, "future" if time > received + AHEAD else note
-    return max(time, 0), note
+    return time if time > 0 else 0, note
 
 
 def _iso(text: str) -> int:
