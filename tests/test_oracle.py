@@ -13,7 +13,9 @@ from shop import SECRET
 from told import Told, embedded, live, pulls_of
 from worlds import TENANT, blocks
 
-from schemas.records import Block
+from pipelines.local.hostile import Hostile
+from pipelines.local.runner import Hooks
+from schemas.records import SECOND, Block
 from transforms.logic import care
 
 TENANTS = {TENANT.name: TENANT}
@@ -97,3 +99,31 @@ def test_worlds_hold_what_a_journal_may_hold() -> None:
     assert {"applied", "filtered", "failed"} <= {row.disposition for row in told.events}
     assert told.segments
     assert isinstance(judge(TENANTS, SECRET, journal, journal[-1].received_at), Verdict)
+
+
+# --- the hostile scheduler --------------------------------------------------------------------------------------------
+
+
+def hasty_people(told: Told) -> set[str]:
+    """People of whom two records arrived within the skew: only about them may a cluster decide differently."""
+    found: set[str] = set()
+    last: dict[str, int] = {}
+    for row in sorted(told.events, key=lambda row: row.received_at):
+        if row.person and row.received_at - last.get(row.person, -SECOND) < SECOND:
+            found.add(row.person)
+        last[row.person] = row.received_at
+    return found
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_under_a_hostile_scheduler_only_disorder_makes_a_difference(seed: int) -> None:
+    journal, told = live(TENANT, blocks(seed))
+    hostile = Hostile(seed, discard=0.3, who=lambda item: getattr(item, "address", None) or getattr(item, "id", None))
+    chance = random.Random(seed)
+    sizes = [chance.randint(1, 40) for _ in range(len(journal))]
+    wild = embedded(TENANT, pulls_of(journal, sizes), hooks=Hooks(schedule=hostile))
+    differing = {row[0] for row in (decisions(told) - decisions(wild)) + (decisions(wild) - decisions(told))}
+    assert differing <= hasty_people(told)
+    assert bool(differing) <= bool(sum(hostile.disordered.values()))
+    assert hostile.left, "expected attempts that were thrown away after their output had left"
+    assert dispositions(wild, journal) == dispositions(told, journal)
