@@ -21,6 +21,12 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 _NO_SYNC = click.option(
     "--no-sync", is_flag=True, help="Do not wait for the disk: safe against kill -9, not against power loss."
 )
+_KEEP = click.option(
+    "--keep",
+    default=7,
+    show_default=True,
+    help="Days that journal and logs go back at least; a replay needs all of them.",
+)
 _PLACE = [
     click.option(
         "--data",
@@ -65,6 +71,7 @@ def cli() -> None:
 @click.option("--speed", default=1.0, help="How many times faster than real time the journal's clock runs.")
 @click.option("--start", type=click.DateTime(), help="When a new journal's clock starts (UTC). [default: now]")
 @click.option("--follow", type=_FILE, multiple=True, help="JSON lines to read as they grow; may be repeated.")
+@_KEEP
 @_NO_SYNC
 def door(
     data: Path,
@@ -74,6 +81,7 @@ def door(
     speed: float,
     start: datetime | None,
     follow: tuple[Path, ...],
+    keep: int,
     no_sync: bool,
 ) -> None:
     """Accept records over HTTP and write the journal."""
@@ -81,7 +89,7 @@ def door(
     from pipelines.clock import open_clock
     from pipelines.door import serve
 
-    config = Config(data, workspace, host=host, port=port, speed=speed, sync=not no_sync)
+    config = Config(data, workspace, host=host, port=port, speed=speed, sync=not no_sync, keep=keep)
     if start is not None:
         open_clock(config.clock_file, speed=speed, start=int(start.replace(tzinfo=UTC).timestamp()) * SECOND)
     serve(config, stopper(), feeds=[Feed(file) for file in follow])
@@ -109,16 +117,19 @@ def play(data: Path, workspace: Path, files: tuple[Path, ...], columns: Path | N
 @click.option("--all", "everything", is_flag=True, help="All processes of a small shop under one roof.")
 @click.option("--port", default=8000, show_default=True, help="The door's port, with --all.")
 @click.option("--shards", default=4, show_default=True, help="Virtual shards; fixed for a data folder.")
+@_KEEP
 @_NO_SYNC
-def run(data: Path, workspace: Path, lane: str, everything: bool, port: int, shards: int, no_sync: bool) -> None:
+def run(
+    data: Path, workspace: Path, lane: str, everything: bool, port: int, shards: int, keep: int, no_sync: bool
+) -> None:
     """Run the job: one lane, or with --all door, lanes, sender and tables together."""
     if everything:
         from pipelines.together import run_all
 
-        sys.exit(run_all(data, workspace, port, stopper()))
+        sys.exit(run_all(Config(data, workspace, port=port, keep=keep), stopper()))
     from pipelines.run import run as run_lane
 
-    run_lane(Config(data, workspace, shards=shards, sync=not no_sync), lane, stopper())
+    run_lane(Config(data, workspace, shards=shards, sync=not no_sync, keep=keep), lane, stopper())
 
 
 @cli.command()

@@ -21,7 +21,7 @@ from transforms.logic.intake import cut_line
 from transforms.logic.suppress import Change, changes, read_leniently
 from transforms.sources.files import Columns, FileReader
 from transforms.stores import faults
-from transforms.stores.journal import KEEP, Draft, Journal, Lane, suppressed_since
+from transforms.stores.journal import Draft, Journal, Lane, suppressed_since
 from transforms.stores.suppression import Suppressions
 
 POINTS = ("door.before_commit", "door.after_commit")
@@ -35,12 +35,11 @@ _BEHIND = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How fast a tenant may post (records a second, and at once), what may wait, how long the journal is kept."""
+    """How fast a tenant may post (records a second, and at once), and what may wait."""
 
     rate: float = 50_000.0
     burst: float = 100_000.0
     room: Room = field(default_factory=Room)
-    keep: int = KEEP
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +69,7 @@ class Desk:
         self._feeds = [(feed, self._caller(feed)) for feed in feeds]
         self._secret = config.secret()
         self._tidy_at = 0.0
-        self.journal = Journal(config.folder("journal"), sync=config.sync, keep=limits.keep)
+        self.journal = Journal(config.folder("journal"), sync=config.sync, keep=config.keep_for)
         self._clock = open_clock(config.clock_file, speed=config.speed, resume_at=self.journal.stamp)
         self.suppressions = Suppressions(config.folder("door"), sync=config.sync)
         self._catch_up()

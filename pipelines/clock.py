@@ -55,6 +55,7 @@ class Follower:
 
     @property
     def speed(self) -> float:
+        """How many times faster than real time it runs."""
         return self._clock.speed
 
     def now(self) -> int:

@@ -6,6 +6,8 @@ import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
+from schemas.records import DAY
+
 SAMPLE = Path(__file__).parent / "demo" / "workspace"
 
 
@@ -19,7 +21,8 @@ class Config:
 
     `shards` is fixed for a data folder; `state` is rows (embedded engine) or cells (Flink, Dataflow, tests).
     `bundle` is how many records the engine aims to commit together; `idle` is how many real seconds it waits when
-    nothing comes. `sync` False trades power-loss safety for speed; kill -9 stays harmless.
+    nothing comes. `sync` False trades power-loss safety for speed; kill -9 stays harmless. `keep` is how many days of
+    journal time the journal and the lanes' logs go back at least: a replay needs all of them.
     """
 
     data: Path
@@ -32,6 +35,7 @@ class Config:
     idle: float = 0.002
     sync: bool = True
     speed: float = 1.0
+    keep: int = 7
 
     def __post_init__(self) -> None:
         if self.state not in ("rows", "cells"):
@@ -40,12 +44,19 @@ class Config:
             raise ConfigError(f"shards: expected 1 to 1024, got {self.shards}")
         if not 0 < self.speed <= 10_000_000:
             raise ConfigError(f"speed: expected more than 0 and at most 10000000, got {self.speed}")
+        if not 1 <= self.keep <= 36_500:
+            raise ConfigError(f"keep: expected 1 to 36500 days, got {self.keep}")
         if not self.workspace.is_dir():
             raise ConfigError(f"workspace: expected a folder, {self.workspace} is none; see `rapport check --help`")
 
     def folder(self, name: str) -> Path:
         """The folder of one part: journal, door, person, listen, sender, tables, status."""
         return self.data / name
+
+    @property
+    def keep_for(self) -> int:
+        """How far back journal and logs go at least, in microseconds."""
+        return self.keep * DAY
 
     @property
     def clock_file(self) -> Path:

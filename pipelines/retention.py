@@ -1,4 +1,4 @@
-"""How long a lane's log is kept: seven days of journal time, and longer where a reader has not come so far."""
+"""How long a lane's log is kept: as the configuration says, and longer where a reader has not come so far."""
 
 from __future__ import annotations
 
@@ -6,13 +6,10 @@ from dataclasses import dataclass
 
 from pipelines.census import position
 from pipelines.config import Config
-from schemas.records import DAY
 from transforms.stores.frames import LONGEST_HEAD, read_segment_head
 from transforms.stores.journal import last_counts
 from transforms.stores.parquet import read_manifest
 from transforms.stores.segments import segment_file, segment_starts
-
-KEEP = 7 * DAY
 
 
 @dataclass
@@ -30,7 +27,7 @@ class Retention:
         if len(starts) == self._segments or len(starts) < 2:
             return None
         self._segments = len(starts)
-        old = [start for start in starts[1:] if self._begins(start) < stamp - KEEP]
+        old = [start for start in starts[1:] if self._begins(start) < stamp - self.config.keep_for]
         return min(old[-1], *self._readers()) if old else None
 
     def _begins(self, start: int) -> int:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from pipelines.clock import Clock, open_clock
+from pipelines.clock import Follower
 from pipelines.config import Config
 from pipelines.status import Status
 from schemas.codec import unpack_many
@@ -44,7 +44,7 @@ class TableWriter:
     def __init__(self, config: Config) -> None:
         self._folder = TableFolder(config.folder("tables"))
         self._clock_file = config.clock_file
-        self._clock: Clock | None = None
+        self._clock: Follower | None = None
         self._tails = [Tail(name, config.folder(name), self._folder) for name in LOGS]
 
     def turn(self) -> bool:
@@ -76,7 +76,7 @@ class TableWriter:
 
     def _clock_now(self) -> int | None:
         if self._clock is None and self._clock_file.exists():
-            self._clock = open_clock(self._clock_file)
+            self._clock = Follower(self._clock_file)
         return self._clock.now() if self._clock else None
 
     def _period(self) -> int:

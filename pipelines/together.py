@@ -9,20 +9,23 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from pipelines.config import Config
+
 RESTART_AFTER = 1.0
 STOP_WITHIN = 30.0
 
 Commands = Mapping[str, list[str]]
 
 
-def commands(data: Path, workspace: Path, *door_options: str) -> dict[str, list[str]]:
+def commands(data: Path, workspace: Path, *door_options: str, keep: int = 7) -> dict[str, list[str]]:
     """The command line of each process, by its name, in the order in which they start."""
     place = ["--data", str(data), "--workspace", str(workspace)]
+    kept = [*place, "--keep", str(keep)]
     start = [sys.executable, "-m", "pipelines"]
     return {
-        "door": [*start, "door", *place, *door_options],
-        "person": [*start, "run", "--lane", "person", *place],
-        "listen": [*start, "run", "--lane", "listen", *place],
+        "door": [*start, "door", *kept, *door_options],
+        "person": [*start, "run", "--lane", "person", *kept],
+        "listen": [*start, "run", "--lane", "listen", *kept],
         "sender": [*start, "send", *place],
         "tables": [*start, "record", *place],
     }
@@ -38,9 +41,10 @@ class Household:
     died: dict[str, float] = field(default_factory=dict)
     restarts: int = 0
 
-    def start(self) -> None:
+    def start(self, *names: str) -> None:
+        """Start `names` (default: all)."""
         self.log.mkdir(parents=True, exist_ok=True)
-        for name in self.commands:
+        for name in names or tuple(self.commands):
             self._start(name)
 
     def _start(self, name: str) -> None:
@@ -74,11 +78,12 @@ class Household:
                 process.wait()
 
 
-def run_all(data: Path, workspace: Path, port: int, stop: Callable[[], bool]) -> int:
+def run_all(config: Config, stop: Callable[[], bool]) -> int:
     """Run everything until told to stop; returns the exit status."""
-    household = Household(commands(data, workspace, "--port", str(port)), data / "log")
+    started = commands(config.data, config.workspace, "--port", str(config.port), keep=config.keep)
+    household = Household(started, config.data / "log")
     household.start()
-    print(f"door on http://127.0.0.1:{port} · logs in {household.log} · Ctrl-C ends", flush=True)  # noqa: T201
+    print(f"door on http://127.0.0.1:{config.port} · logs in {household.log} · Ctrl-C ends", flush=True)  # noqa: T201
     try:
         while not stop():
             household.look()
