@@ -70,7 +70,7 @@ def check_person(body: bytes) -> None:
 def check_keys(body: bytes) -> None:
     """Raises Refused (duplicate_key) if an object anywhere in the body has a key twice."""
     try:
-        _strict.decode(body.decode())
+        _strict.raw_decode(body.decode().lstrip())  # what may follow the object is for its decoder to refuse
     except RecursionError as error:
         raise Refused(TOO_DEEP, str(error)) from error
     except ValueError as error:

@@ -52,14 +52,15 @@ def discover(blocks: Iterable[Block], lane: str, notes: Counter[str] | None = No
 
     `notes` counts times that were amended: `skew` (a clock that was not believed), `future` (a time ahead of ours).
     """
-    out, counts = Outputs(), Counter[str]() if notes is None else notes
-    taken: list[Any] = out.mentions if lane == LISTEN else out.events
+    out, counts, listens = Outputs(), Counter[str]() if notes is None else notes, lane == LISTEN
+    taken: list[Any] = out.mentions if listens else out.events
     for block in blocks:
         for sequence, entry in enumerate(block.entries, block.first):
-            if (entry.kind == MENTION) is not (lane == LISTEN):
+            kind = entry.kind
+            if (kind == MENTION) is not listens:
                 continue
             try:
-                found, note = READERS.get(entry.kind, _unknown)(entry, block, sequence)
+                found, note = READERS.get(kind, _unknown)(entry, block, sequence)
             except Refused as refused:
                 _refuse(out, entry, block, sequence, refused)
             except Exception as error:  # the isolation wall of this stage

@@ -33,7 +33,7 @@ from transforms.logic import calls, consents
 from transforms.logic.bodies import check, check_keys, check_person, decode
 from transforms.logic.calls import Call, Words
 from transforms.logic.eventids import id_of
-from transforms.logic.facts import fact_of
+from transforms.logic.facts import Reader, fact_of, reader_of
 from transforms.logic.identifiers import email, opaque, phone
 from transforms.logic.properties import Permission, Properties, SignUp
 from transforms.logic.times import event_time, moment
@@ -41,7 +41,7 @@ from transforms.logic.traits import handle_of, traits_of
 from transforms.logic.vocabulary import Meaning, meaning
 
 _LONGEST_NAME = 200
-_PAGES = {"page": Meaning("page", "page"), "screen": Meaning("page", "screen")}
+_PAGES = {what: reader_of(Meaning("page", what)) for what in ("page", "screen")}
 _LIGHT = frozenset((Viewed, CartUpdated, Custom))
 """What happens most, and what nobody is harmed by."""
 
@@ -49,21 +49,22 @@ _NAMING = frozenset((SignedUp, ConsentChanged, Confirmed, Unsubscribed, Checkout
 """Facts whose properties may name the person: nowhere else is an address in the properties the caller's own."""
 
 _NO_PROPERTIES, _TRAITS_ONLY = Properties(), Properties()
+_calls = calls.decoder
 _GROUP = Custom("Group")
 
 
 @lru_cache(4096)
-def _meaning(name: str) -> Meaning:
-    """What a name means; a page view told as a track call is read like a page call."""
+def _reader(name: str) -> Reader:
+    """Who reads a call of this name; a page view told as a track call is read like a page call."""
     found = meaning(name)
-    return _PAGES.get(found.variant, found)
+    return _PAGES.get(found.variant) or reader_of(found)
 
 
 def event_of(entry: Entry, block: Block, sequence: int) -> tuple[Event, str]:
     """The event in a Segment call, and what was amended of its time ("" for nothing). Raises Refused."""
     body = entry.body
     check(body)
-    call = decode(calls.decoder, body)
+    call = decode(_calls, body)
     words = call.words
     fact, properties = _fact(entry.kind, call)
     light = type(fact) in _LIGHT
@@ -98,9 +99,10 @@ def event_of(entry: Entry, block: Block, sequence: int) -> tuple[Event, str]:
 def _fact(kind: str, call: Call) -> tuple[AnyFact, Properties]:
     if kind == "track":
         name = call.event
-        return fact_of(_meaning(name if isinstance(name, str) and len(name) <= _LONGEST_NAME else ""), call)
-    if kind in _PAGES:
-        return fact_of(_PAGES[kind], call)
+        return fact_of(_reader(name if isinstance(name, str) and len(name) <= _LONGEST_NAME else ""), call)
+    page = _PAGES.get(kind)
+    if page is not None:
+        return fact_of(page, call)
     if kind == "identify":
         return Identified(), _TRAITS_ONLY
     if kind == "alias":
@@ -126,6 +128,8 @@ def _believed(fact: AnyFact, trust: str, time: int) -> AnyFact:
 
 def _ids(call: Call, words: tuple[Words, ...], properties: Properties) -> Ids:
     customer, cookie = opaque(call.user), opaque(call.anonymous)
+    if not words and properties is _NO_PROPERTIES:
+        return Ids(customer, "", "", "", cookie)
     mail = email(properties.email) if properties.email else ""
     number = phone(properties.phone) if properties.phone else ""
     handle = ""

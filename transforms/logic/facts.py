@@ -55,18 +55,24 @@ _WEB = ("http://", "https://", "/")
 
 
 class Reader(NamedTuple):
-    """How the properties of one type are decoded and what fact they make."""
+    """How the properties of one type are decoded and what fact they make, as one of its variants."""
 
     decoder: msgspec.json.Decoder[Any]
     empty: Any
     read: Callable[[Any, str, Call], AnyFact]
+    variant: str = ""
 
 
-def fact_of(meaning: Meaning, call: Call) -> tuple[AnyFact, Properties]:
+def reader_of(meaning: Meaning) -> Reader:
+    """Who reads the calls that mean this."""
+    return READERS[meaning.kind]._replace(variant=meaning.variant)
+
+
+def fact_of(reader: Reader, call: Call) -> tuple[AnyFact, Properties]:
     """The fact of a call and its properties (consent, address). Raises Refused (any reason of a field)."""
-    decoder, empty, read = READERS[meaning.kind]
+    decoder, empty, read, variant = reader
     properties = _decoded(decoder, call.properties, empty) if call.properties else empty
-    return read(properties, meaning.variant, call), properties
+    return read(properties, variant, call), properties
 
 
 def _decoded(decoder: msgspec.json.Decoder[Any], raw: Raw, empty: Any) -> Any:
@@ -83,9 +89,11 @@ def _viewed(said: ProductView, what: str, _call: Call) -> AnyFact:
 
 
 def _page(said: PageView, what: str, call: Call) -> AnyFact:
-    page = call.around.page
-    page = page if isinstance(page, Page) else _NO_PAGE
-    url, title = said.url or page.url or said.path, said.title or call.name or page.title
+    url, title = said.url, said.title or call.name
+    if not url or not title:
+        page = call.around.page
+        page = page if isinstance(page, Page) else _NO_PAGE
+        url, title = url or page.url or said.path, title or page.title
     return Viewed(what, _url(url), label(title) if title else "")
 
 
@@ -168,7 +176,10 @@ def _demanded(value: object, field: str) -> str:
 
 
 def _first(*values: object) -> object:
-    return next((value for value in values if value is not None), None)
+    for value in values:
+        if value is not None:
+            return value
+    return None
 
 
 def _url(value: object) -> str:

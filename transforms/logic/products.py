@@ -65,8 +65,8 @@ def items(blocks: object) -> tuple[Item, ...]:
     """Those of a list that can be named, at most `MOST`."""
     if not isinstance(blocks, list):
         return ()
-    found = (item(block) for block in blocks[:MOST] if isinstance(block, Product))
-    return tuple(each for each in found if each is not None)
+    found = [item(block) for block in blocks[:MOST] if isinstance(block, Product)]
+    return tuple([each for each in found if each is not None])
 
 
 def label(value: object, limit: int = _NAME) -> str:

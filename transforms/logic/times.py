@@ -65,7 +65,7 @@ def _iso(text: str) -> int:
     delta = (read if read.tzinfo else read.replace(tzinfo=UTC)) - _EPOCH
     if delta.days < 0:
         raise _bad(text)
-    return (delta.days * 86_400 + delta.seconds) * SECOND + delta.microseconds
+    return delta.days * DAY + delta.seconds * SECOND + delta.microseconds
 
 
 def _number(value: str | int | float) -> int:

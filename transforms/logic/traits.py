@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from datetime import date
+from operator import attrgetter
 
 from msgspec.structs import astuple
 
@@ -19,6 +20,10 @@ _LOCALE = re.compile(r"[A-Za-z]{2,3}(?:[-_][A-Za-z0-9]{2,8}){0,3}")
 _ZONE = re.compile(r"[A-Za-z][A-Za-z0-9_+\-]*(?:/[A-Za-z0-9_+\-]+){0,2}")
 
 
+_FIELDS = tuple(network for network in identifiers.NETWORKS if network in Words.__struct_fields__)
+_names_of = attrgetter(*_FIELDS)
+
+
 def traits_of(around: Context, said: Sequence[Words]) -> Traits | None:
     """The traits of a call (those of its own first, then those of its context); None if it says nothing."""
     found = _read(said[0]) if said else _NOTHING
@@ -31,8 +36,11 @@ def traits_of(around: Context, said: Sequence[Words]) -> Traits | None:
 
 def handle_of(words: Words) -> str:
     """The first handle on a social network that the traits name."""
-    named = words.handles if isinstance(words.handles, dict) else {}
-    pairs = [*named.items(), *((network, getattr(words, network, None)) for network in identifiers.NETWORKS)]
+    listed, names = words.handles, _names_of(words)
+    if not listed and not any(names):
+        return ""
+    named = listed if isinstance(listed, dict) else {}
+    pairs = [*named.items(), *zip(_FIELDS, names, strict=True)]
     return next(filter(None, (identifiers.handle(network, name) for network, name in pairs if name)), "")
 
 
