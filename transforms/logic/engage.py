@@ -34,7 +34,7 @@ from transforms.logic.moment import Moment, Plan
 from transforms.logic.people import People
 from transforms.logic.profile import RUNS, Alias, Person, pack_row, unpack_row
 from transforms.logic.refusals import failure
-from transforms.logic.rules import learn, rules_of
+from transforms.logic.rules import learn, rules_of, teaches_nothing
 from transforms.logic.shard import Outputs, Shard
 
 VERIFIED, SHARED = "verified", "shared"
@@ -109,13 +109,15 @@ class Engage:
         if person is None:
             out.rows += (receipts.receipt_row(event, False), lines.event_row(event, ""), *lines.earlier_rows(event, ""))
             return
-        plan = self._plans[event.tenant]
-        now = event.received_at if event.received_at > person.last else person.last
-        sure = known.confidence == VERIFIED and event.trust != OWN
-        moment = Moment(plan, person, now, out, people.cuts, event, sure, known.confidence == SHARED)
         out.rows.append(lines.event_row(event, person.id))
         if event.route is not None:
             out.rows += lines.earlier_rows(event, person.id)
+        sure = known.confidence == VERIFIED and event.trust != OWN
+        if row is not None and teaches_nothing(known, row, sure):
+            return
+        plan = self._plans[event.tenant]
+        now = event.received_at if event.received_at > person.last else person.last
+        moment = Moment(plan, person, now, out, people.cuts, event, sure, known.confidence == SHARED)
         if learn(moment, known) or row is None:
             person.last = now
             people.put(known.address, person)

@@ -23,7 +23,7 @@ def observe(person: Person, event: Event, sure: bool) -> bool:
     """Learn the identifiers of a record; True if that changed anything."""
     ids, mine = event.ids, person.ids
     view = type(event.fact) is Viewed
-    if view and (person.verified or not sure) and _within(ids, mine):
+    if view and holds(person, ids, sure):
         return False
     if not (ids.customer or ids.email or ids.phone or ids.handle):
         return False
@@ -48,9 +48,12 @@ def _same(ids: Ids, mine: Ids) -> bool:
     )
 
 
-def _within(ids: Ids, mine: Ids) -> bool:
+def holds(person: Person, ids: Ids, sure: bool) -> bool:
+    """Whether a view with these identifiers tells nothing new: no other value, no first vouching."""
+    mine = person.ids
     return (
-        (not ids.customer or ids.customer == mine.customer)
+        (person.verified or not sure)
+        and (not ids.customer or ids.customer == mine.customer)
         and (not ids.email or ids.email == mine.email)
         and (not ids.phone or ids.phone == mine.phone)
         and (not ids.handle or ids.handle == mine.handle)

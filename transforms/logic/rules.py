@@ -38,6 +38,7 @@ from transforms.logic import (
     welcome,
 )
 from transforms.logic.moment import Candidate, Moment
+from transforms.logic.profile import Person
 
 Learner = Callable[[Moment], bool]
 Rule = Callable[[Moment], Iterable[Candidate]]
@@ -78,6 +79,21 @@ def rules_of(event: Event) -> tuple[Rule, ...]:
     if event.consents and welcome.on_signup not in rules and welcome.on_consent not in rules:
         return (*rules, welcome.on_consent)
     return rules
+
+
+def teaches_nothing(known: Known, person: Person, sure: bool) -> bool:
+    """Whether a record cannot change the person, nor ask for anything: most of a day are pages that somebody opened."""
+    event = known.event
+    fact = event.fact
+    return (
+        type(fact) is Viewed
+        and fact.item is None
+        and event.traits is None
+        and known.past is None
+        and not event.consents
+        and event.event_time >= person.first_seen
+        and identity.holds(person, event.ids, sure)
+    )
 
 
 def learn(moment: Moment, known: Known) -> bool:
