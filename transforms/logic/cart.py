@@ -95,9 +95,11 @@ def _change(held: Held, op: CartOp) -> Held:
     for item in op.items:
         sign = -1 if op.change == "remove" else 1
         before = held[item.product].quantity if item.product in held else 0
-        held[item.product] = replace(item, quantity=before + sign * item.quantity)
-        if held[item.product].quantity <= 0:
-            del held[item.product]
+        quantity = before + sign * item.quantity
+        if quantity > 0:
+            held[item.product] = item if quantity == item.quantity else replace(item, quantity=quantity)
+        else:
+            held.pop(item.product, None)
     return held
 
 

@@ -31,14 +31,15 @@ def decide(moment: Moment, candidate: Candidate) -> None:
 
 def _enter(case: Case) -> None:
     """Remember the entry; those of once-for-life campaigns by channel."""
-    campaign, entered = case.campaign, ENTERED.read(case.person.entered)
+    campaign = case.campaign
+    if campaign.reentry == 0:
+        return
+    entered = ENTERED.read(case.person.entered)
     if campaign.reentry is None:
         chosen = (case.channel,) if case.channel else case.channels
         entered.update((welcome.entry_of(campaign, channel), case.moment.now) for channel in chosen)
-    elif campaign.reentry:
-        entered[case.candidate.entry] = case.moment.now
     else:
-        return
+        entered[case.candidate.entry] = case.moment.now
     case.person.entered = ENTERED.write(entered)
 
 

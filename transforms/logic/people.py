@@ -43,6 +43,7 @@ class People:
         self._changed: dict[bytes, Person | Alias] = {}
         self._tenants: dict[bytes, History] = {}
         self._published: dict[bytes, bytes | None] = {}
+        self._books: dict[bytes, CutsBook] = {}
 
     def get(self, address: bytes) -> Person | Alias | None:
         """What lives at an address of the batch."""
@@ -82,10 +83,13 @@ class People:
 
     def cuts(self, tenant: Tenant) -> CutsBook:
         """The cut points published so far, after those of the policy."""
-        entries = [((0, 0, 0), tenant.policy.cuts)]
-        for each in self._history(_key(tenant)).published:
-            entries.append((each.since, Cuts(each.version, each.recency, each.frequency, each.monetary)))
-        return CutsBook(entries)
+        key = _key(tenant)
+        if key not in self._books:
+            entries = [((0, 0, 0), tenant.policy.cuts)]
+            for each in self._history(key).published:
+                entries.append((each.since, Cuts(each.version, each.recency, each.frequency, each.monetary)))
+            self._books[key] = CutsBook(entries)
+        return self._books[key]
 
     def publish(self, tenant: Tenant, event: Event) -> None:
         """Add cut points; the same version again changes nothing."""
@@ -103,6 +107,7 @@ class People:
         )
         history = self._tenants[key] = History((*known, new)[-_VERSIONS:])
         self._published[key] = pack(history)
+        self._books.pop(key, None)
 
     def _history(self, key: bytes) -> History:
         if key not in self._tenants:

@@ -7,7 +7,6 @@ template size times data size; the output is cut off at 64 KB as an error.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import lru_cache
 
 import msgspec
@@ -95,12 +94,14 @@ def _check(node: nodes.Node, depth: int) -> None:
         _check(child, depth)
 
 
-def fill(source: str, words: Mapping[str, object], *, html: bool = False) -> str:
+def fill(source: str, words: dict[str, object], *, html: bool = False) -> str:
     """One part of a message. Raises RenderFailed."""
     pieces: list[str] = []
     size = 0
     try:
-        for piece in compiled(source, html=html).generate(words):
+        template = compiled(source, html=html)
+        # As `template.generate`, without its two copies of the words: templates cannot change them.
+        for piece in template.root_render_func(template.new_context(words, shared=True)):
             size += len(piece)
             if size > MOST:
                 raise RenderFailed(f"expected at most {MOST} characters, got more")
@@ -110,7 +111,7 @@ def fill(source: str, words: Mapping[str, object], *, html: bool = False) -> str
     return "".join(pieces)
 
 
-def body(content: Content, words: Mapping[str, object], *, late: bool = False) -> bytes:
+def body(content: Content, words: dict[str, object], *, late: bool = False) -> bytes:
     """The frozen parts of a message as a JSON object, subject on one line. Raises RenderFailed."""
     sources = {**content.parts, **content.late} if late else content.parts
     parts = {name: fill(source, words, html=name == "html") for name, source in sources.items()}
