@@ -22,7 +22,7 @@ LIMIT = 4_000
 
 _WORD = re.compile(r"\w+|[^\w\s]")
 _ADDRESS = re.compile(r"(?:https?://|www\.)\S*")
-_HANDLE = re.compile(r"(?<![\w@])@([\w.\-]+(?:@[\w.\-]+)?)")
+_HANDLE = re.compile(r"(?<![\w@])@(\w+(?:[.\-]\w+)*(?:@\w+(?:[.\-]\w+)*)?)")
 _SPACELESS = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]")
 
 Words = tuple[str, ...]
@@ -69,7 +69,7 @@ class Gazetteer:
 
     def _addressed(self, text: str, network: str) -> Iterator[str]:
         for handle in _HANDLE.findall(text):
-            for name in (handle.rstrip(".-"), handle.partition("@")[0].rstrip(".-")):
+            for name in (handle, handle.partition("@")[0]):
                 brand = self._accounts.get(f"{network.casefold()}:{name}")
                 if brand is not None:
                     yield brand
