@@ -10,6 +10,8 @@ MOST = 10**12
 """The largest amount, in hundredths."""
 
 MOST_PIECES = 10_000
+_MOST_WHOLE = MOST // 100
+_NUMBERS = (int, float)
 _GROUPED = re.compile(r"[0-9]{1,3}(?:,[0-9]{3})+(?:\.[0-9]+)?")
 _DECIMAL_COMMA = re.compile(r"[0-9]+,[0-9]{1,2}")
 _PLAIN = re.compile(r"[0-9]{1,15}(?:\.[0-9]{0,15})?")
@@ -17,11 +19,9 @@ _PLAIN = re.compile(r"[0-9]{1,15}(?:\.[0-9]{0,15})?")
 
 def hundredths(value: object) -> int | None:
     """89.9, "89.90", "89,90" or "1,089.90" as hundredths; None for what is no amount from 0 to `MOST`."""
-    if isinstance(value, str):
-        return _written(value)
-    if not isinstance(value, int | float) or isinstance(value, bool):
-        return None
-    return round(value * 100) if 0 <= value <= MOST // 100 else None
+    if isinstance(value, _NUMBERS) and value is not True and value is not False:
+        return round(value * 100) if 0 <= value <= _MOST_WHOLE else None
+    return _written(value) if isinstance(value, str) else None
 
 
 def price(value: object) -> int:
@@ -41,9 +41,9 @@ def pieces(value: object) -> int:
     """A quantity: 1 if none or nonsense, at most `MOST_PIECES`; 0 stays 0."""
     if isinstance(value, str):
         value = int(value[:9]) if value.isdecimal() and value.isascii() else None
-    if not isinstance(value, int | float) or isinstance(value, bool) or not value >= 0:
+    if not isinstance(value, _NUMBERS) or isinstance(value, bool) or not value >= 0:
         return 1
-    return int(min(value, MOST_PIECES))
+    return int(value) if value < MOST_PIECES else MOST_PIECES
 
 
 def currency(value: object) -> str:

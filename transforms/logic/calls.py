@@ -109,7 +109,9 @@ class Call(
         said = context.traits if isinstance(context, Context) else None
         if own is None and said is None:
             return ()
-        return tuple(words for words in (own, said) if isinstance(words, Words))
+        if not isinstance(own, Words):
+            return (said,) if isinstance(said, Words) else ()
+        return (own, said) if isinstance(said, Words) else (own,)
 
 
 _NO_CONTEXT = Context()

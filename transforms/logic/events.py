@@ -48,6 +48,9 @@ _LIGHT = frozenset((Viewed, CartUpdated, Custom))
 _NAMING = frozenset((SignedUp, ConsentChanged, Confirmed, Unsubscribed, CheckoutStarted, OrderPlaced))
 """Facts whose properties may name the person: nowhere else is an address in the properties the caller's own."""
 
+_GRAVE = frozenset((Receipt, CutsPublished, Confirmed))
+"""Facts that not everybody may tell."""
+
 _NO_PROPERTIES, _TRAITS_ONLY = Properties(), Properties()
 _calls = calls.decoder
 _GROUP = Custom("Group")
@@ -67,7 +70,8 @@ def event_of(entry: Entry, block: Block, sequence: int) -> tuple[Event, str]:
     call = decode(_calls, body)
     words = call.words
     fact, properties = _fact(entry.kind, call)
-    light = type(fact) in _LIGHT
+    what = type(fact)
+    light = what in _LIGHT
     permitted = () if light and not properties.consent else _consents(properties, words, light)
     if light and not permitted:
         check_person(body)
@@ -87,7 +91,7 @@ def event_of(entry: Entry, block: Block, sequence: int) -> tuple[Event, str]:
         received,
         block.partition,
         sequence,
-        _ids(call, words, properties if type(fact) in _NAMING else _NO_PROPERTIES),
+        _ids(call, words, properties if what in _NAMING else _NO_PROPERTIES),
         fact,
         permitted,
         traits_of(call.around, words) if words or not light else None,
@@ -120,6 +124,8 @@ def _aliased(call: Call) -> Aliased:
 def _believed(fact: AnyFact, trust: str, time: int) -> AnyFact:
     """The fact, if this caller may say so."""
     kind = type(fact)
+    if kind not in _GRAVE:
+        return fact
     unproven = kind is Receipt or kind is CutsPublished or (isinstance(fact, Confirmed) and not fact.token)
     if unproven and trust == CLAIMED:
         raise Refused(NOT_TRUSTED, f"{fact.kind}: expected a server key")

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple, cast
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Struct
 
 from schemas.failures import MISSING_FIELD, WRONG_TYPE, Refused
 from schemas.records import (
@@ -51,7 +51,7 @@ from transforms.logic.vocabulary import Meaning
 
 _URL = 2000
 _NONE = (b"[]", b"null")  # PHP writes an empty object as a list
-_WEB = ("http://", "https://", "/")
+_WEB = ("https://", "http://", "/")
 
 
 class Reader(NamedTuple):
@@ -70,18 +70,15 @@ def reader_of(meaning: Meaning) -> Reader:
 
 def fact_of(reader: Reader, call: Call) -> tuple[AnyFact, Properties]:
     """The fact of a call and its properties (consent, address). Raises Refused (any reason of a field)."""
-    decoder, empty, read, variant = reader
-    properties = _decoded(decoder, call.properties, empty) if call.properties else empty
+    decoder, properties, read, variant = reader
+    raw = call.properties
+    if raw:
+        try:
+            properties = decode(decoder, raw)
+        except Refused:
+            if bytes(raw) not in _NONE:
+                raise
     return read(properties, variant, call), properties
-
-
-def _decoded(decoder: msgspec.json.Decoder[Any], raw: Raw, empty: Any) -> Any:
-    try:
-        return decode(decoder, raw)
-    except Refused:
-        if bytes(raw) in _NONE:
-            return empty
-        raise
 
 
 def _viewed(said: ProductView, what: str, _call: Call) -> AnyFact:
