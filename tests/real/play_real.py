@@ -35,6 +35,7 @@ from schemas.records import DAY
 from tests.real.history import Call, History, micros, play_of
 from tests.real.player import PATIENCE, Player
 from tests.real.real_figures import figures_of
+from tests.real.real_truth import CHECKS, Outcome
 from transforms.stores.journal import RECORDS, Lane, last_counts
 from transforms.stores.log import LogReader
 
@@ -247,7 +248,11 @@ def main() -> int:
     given.out.parent.mkdir(parents=True, exist_ok=True)
     given.out.write_text(written + "\n")
     print(written)
-    return 0
+    outcome = Outcome(source, Config(given.data, WORKSPACE), short=not given.full)
+    differences = {check.__name__: list(check(outcome)) for check in CHECKS}
+    for name, found in differences.items():
+        print(f"{name}: {'; '.join(found) or 'as the files say'}")
+    return int(any(differences.values()))
 
 
 if __name__ == "__main__":
