@@ -78,6 +78,9 @@ class SplitDoFn(DoFn):
         self._key = self.factory().key
 
     def process(self, batch: Batch[Any]) -> Iterator[tuple[int, Batch[Any]]]:
+        if self.shards == 1 and batch.items:
+            yield 0, batch
+            return
         key, shards, parts = self._key, self.shards, dict[int, list[Any]]()
         for item in batch.items:
             shard = crc32(key(item)) % shards
