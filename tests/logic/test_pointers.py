@@ -382,6 +382,14 @@ def test_a_repaired_cookie_has_seen_one_person_and_not_two() -> None:
     assert shop.one(does(anonymousId="k", at=NOON + 4 * HOUR)).confidence == "claimed"
 
 
+def test_a_forwarded_receipt_goes_where_it_was_sent_and_teaches_its_cookie_nothing() -> None:
+    shop = Shop()
+    receipt = does("Email Opened", anonymousId="k", trust=SERVER, properties={"key": KEY})
+    forward = Derived("f", "shop", 0, receipt.ids, receipt.fact, receipt.id, ANA, 1, receipt)
+    assert shop.one(back(forward)).address == ANA
+    assert not shop.take(does(anonymousId="k", at=NOON + 2 * HOUR)).known
+
+
 def test_a_handover_goes_to_its_address() -> None:
     known = Shop().one(back(Derived("h", "shop", 0, Ids(), Handover(b"parts", b"from"), "c", ANA, 1)))
     assert (known.address, known.confidence, known.hops, known.event.trust) == (ANA, "verified", 1, OWN)
