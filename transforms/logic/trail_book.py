@@ -6,9 +6,9 @@ from collections.abc import Iterable, Sequence
 
 from msgspec.structs import replace
 
-from schemas.codec import pack, unpack
+from schemas.codec import pack
 from transforms.logic.shard import Shard
-from transforms.logic.trails import MEMORY, Trail
+from transforms.logic.trails import MEMORY, Trail, unpacked
 
 _EMPTY = Trail()
 
@@ -49,7 +49,7 @@ class TrailBook:
 
     def _unpacked(self, key: bytes) -> Trail:
         row = self._rows[key]
-        trail = self._read[key] = unpack(row, Trail) if row else _EMPTY
+        trail = self._read[key] = unpacked(row) if row else _EMPTY
         return trail
 
     def forget(self, due: Iterable[tuple[int, bytes]]) -> None:

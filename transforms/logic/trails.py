@@ -9,8 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+from msgspec.msgpack import Decoder
 from msgspec.structs import replace
 
+from schemas.codec import VERSION, unpack
 from schemas.records import DAY, CartUpdated, CheckoutStarted, Event, Item, OrderPlaced, Past, Record, Seen, Viewed
 
 MEMORY = 90 * DAY
@@ -43,6 +45,16 @@ class Trail(Record, frozen=True):
     def cold_at(self) -> int:
         """When it is forgotten if nothing more comes."""
         return self.last + (POINTER_MEMORY if self.pointer else MEMORY)
+
+
+_decoder = Decoder(Trail)
+
+
+def unpacked(row: bytes) -> Trail:
+    """The trail in a row, as `schemas.codec.unpack` reads it; one is read for each event, so its decoder is at hand."""
+    if row.startswith(VERSION):
+        return _decoder.decode(row[len(VERSION) :])
+    return unpack(row, Trail)  # which says what is wrong
 
 
 def named(trail: Trail, address: bytes, others: Collection[bytes], now: int) -> Trail:
