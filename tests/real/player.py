@@ -35,12 +35,12 @@ class Player:
         self._next = 0
         self.again = 0
 
-    def play_until(self, until: int) -> float:
+    def play_until(self, until: int) -> int:
         """Post what is due before journal time `until`; returns when that time has come.
 
-        Gives the longest delay of a call, from its time to the door's answer, in real seconds.
+        Gives the longest delay of a call, from its time to the door's answer, in journal time.
         """
-        latest = 0.0
+        latest = 0
         clock = open_clock(self._config.clock_file)
         connection = http.client.HTTPConnection(self._config.host, self._config.port, timeout=30)
         while (now := clock.now()) < until or self._is_due(until):
@@ -50,7 +50,7 @@ class Player:
                 continue
             for place, group in groupby(due, lambda call: PLACES[call.kind]):
                 self._post(connection, place, list(group))
-            latest = max(latest, clock.real_seconds(clock.now() - due[0].at))
+            latest = max(latest, clock.now() - due[0].at)
         connection.close()
         return latest
 

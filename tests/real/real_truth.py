@@ -165,7 +165,7 @@ def every_post_is_a_line(outcome: Outcome) -> Iterator[str]:
     found = {int(url.rpartition("/")[2]): rest for url, *rest in outcome.ask("SELECT url, directed FROM mentions")}
     yield from _equal("lines of mentions", outcome.ask("SELECT count(*) FROM mentions")[0][0], len(found))
     yield from _equal("posts with a line", set(found) == {post.row for post in outcome.history.posts}, True)
-    account = re.compile(rf"(?<![\w@])@({'|'.join(BRANDS.values())})(?![\w@])", re.IGNORECASE)
+    account = re.compile(rf"(?<![\w@])@({'|'.join(BRANDS.values())})(?![\w@]|[.-]\w)", re.IGNORECASE)
     own = set(BRANDS.values())
     for post in outcome.history.posts:
         directed = bool(account.search(post.text)) and post.author.lower() not in own
