@@ -42,7 +42,7 @@ class Twins(RuleBasedStateMachine):
         super().__init__()
         self.folder = TemporaryDirectory()
         self.memory = MemoryRows()
-        self.stamp = 0
+        self.stamp = self.day = 0
 
     @initialize()
     def start(self) -> None:
@@ -89,7 +89,8 @@ class Twins(RuleBasedStateMachine):
 
     @rule(lane=LANES, ids=st.lists(st.tuples(st.integers(0, 30), st.integers(0, 2)), max_size=8), day=st.integers(0, 3))
     def see(self, lane: tuple[str, int], ids: list[tuple[int, int]], day: int) -> None:
-        now = (self.stamp // 4 + day) * DAY
+        self.day = max(self.day, self.stamp // 4 + day)  # the journal's time never falls
+        now = self.day * DAY
         self.both(lane, "first_seen", [number for number, _ in ids], [body for _, body in ids], now)
 
     @rule()

@@ -11,7 +11,7 @@ from webhook_sink import Sink
 
 from pipelines.views import connect
 
-NAMES = {name: "id" for name in ("events", "mentions", "decisions", "receipts", "failures")} | {"messages": "key"}
+NAMES = dict.fromkeys(("events", "mentions", "decisions", "receipts", "failures"), "id") | {"messages": "key"}
 """What names a row of each table."""
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(2400)]
