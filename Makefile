@@ -6,7 +6,7 @@ SECONDS ?=
 PLAIN ?=
 DATA ?= data/demo
 .DEFAULT_GOAL := help
-.PHONY: help setup demo clean-demo test test-slow chaos lint types format bench real check-tables lock clean
+.PHONY: help setup demo clean-demo test test-slow chaos lint types format bench real lock clean
 
 help: ## print this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -50,6 +50,10 @@ format: $(VENV)/.dev ## let ruff mend what it can
 
 bench: $(VENV)/.dev ## ratios and latencies; table printed, build/bench.json
 	$(BIN)/python tests/bench/main.py
+
+real: $(VENV)/.dev ## 69,659 real orders and 6,746 real posts in one run (needs the data folder, RAPPORT_DATA)
+	rm -rf build/real-data
+	$(BIN)/python -m tests.real.play_real --full --data build/real-data
 
 lock: $(VENV)/.dev ## resolve the dependencies anew into deploy/*.lock.txt (needs uv)
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --extra demo setup.py -o deploy/demo.lock.txt
