@@ -24,7 +24,7 @@ def follow(moment: Moment) -> tuple[Candidate, ...]:
     for campaign in moment.plan.of_trigger(TRIGGER):
         _follow(moment, campaign, runs)
     store(moment.person, runs)
-    if moment.cart_op is not None and moment.cart_op.change in cart.ENDS:
+    if moment.cart_op is not None and moment.cart_op.change in cart.ENDS and not moment.is_history:
         _regret(moment, moment.cart_op)
     return ()
 

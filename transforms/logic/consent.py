@@ -73,7 +73,7 @@ def _settle(moment: Moment, before: Permissions, after: Permissions) -> None:
     """Store the words and note which (category, channel) became permitted by this event."""
     moment.person.permissions = PERMISSIONS.write(after)
     pairs = {(word.category, word.channel) for word in after.given if word.accept}
-    moment.gained = frozenset(
+    moment.gained |= frozenset(
         pair for pair in pairs if permits(after, *pair, moment.now) and not permits(before, *pair, moment.now)
     )
 

@@ -118,10 +118,11 @@ class Engage:
         plan = self._plans[event.tenant]
         now = event.received_at if event.received_at > person.last else person.last
         moment = Moment(plan, person, now, out, people.cuts, event, sure, known.confidence == SHARED)
-        if learn(moment, known) or row is None:
+        rules = rules_of(event)
+        if learn(moment, known) or rules or row is None:  # a rule may change the person even where nothing was learned
             person.last = now
             people.put(known.address, person)
-        for rule in rules_of(event):
+        for rule in rules:
             for candidate in rule(moment):
                 decide(moment, candidate)
 
@@ -172,10 +173,11 @@ class Engage:
         plan, due = self._plans[person.tenant], person.due
         now = max(due, person.last)
         moment = Moment(plan, person, now, out, people.cuts)
+        waiting = person.rfm_due, person.runs
         rule = rfm_transition.on_wake if person.rfm_due == due else abandoned_cart.on_wake
         for candidate in rule(moment):
             decide(moment, candidate)
-        if person.due == due:
+        if (person.rfm_due, person.runs) == waiting:  # another wait may be for the very same time: it rings next
             raise RuntimeError(f"expected the wake of {due} to be over once it rang, but it is still to come")
         person.last = now
 

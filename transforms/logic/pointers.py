@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from schemas.failures import NO_IDENTIFIER, STEP_FAILED, UNKNOWN_KEY, Refused
 from schemas.keys import address_in, address_of
-from schemas.records import CLAIMED, Aliased, CutsPublished, Event, Ids, Known, Past, Receipt, Route
+from schemas.records import CLAIMED, Aliased, Confirmed, CutsPublished, Event, Ids, Known, Past, Receipt, Route
 from transforms.logic import lines, trails
 from transforms.logic.refusals import failure
 from transforms.logic.shard import Outputs, Shard
@@ -79,6 +79,8 @@ class Pointers:
             self._place_by_kind(event, cookie, book, out)
         elif strong := self._strong(event.tenant, event.ids):
             _named(event, strong, cookie, book, out)
+        elif type(event.fact) is Confirmed and (person := _person_in(event.fact.token)):
+            out.known.append(Known(person, event, _confidence(event, False)))
         elif cookie:
             _unnamed(event, cookie, book, out)
         else:
@@ -200,6 +202,14 @@ def _address_in(key: str) -> bytes:
         return address_in(key)
     except ValueError as error:
         raise Refused(UNKNOWN_KEY, str(error)) from error
+
+
+def _person_in(token: str) -> bytes:
+    """Whom a token of ours was sent to, empty if it is none: its link may be followed on any browser."""
+    try:
+        return address_in(token)
+    except ValueError:
+        return b""
 
 
 def _fail(out: Outputs, event: Event, reason: str, detail: str) -> None:

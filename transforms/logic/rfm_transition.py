@@ -44,7 +44,8 @@ def on_wake(moment: Moment) -> Iterator[Candidate]:
     cuts = moment.book.at(moment.place)
     found = score(orders, now, cuts)
     moved = found.segment != person.segment
-    if moved and not (rfm.waiting == found.segment and now - rfm.since >= HOLD):
+    held = rfm.since and rfm.waiting == found.segment and now - rfm.since >= HOLD
+    if moved and not held:
         rfm.waiting, rfm.since = found.segment, now
         person.rfm, person.rfm_due = RFM.write(rfm), now + HOLD
         return
