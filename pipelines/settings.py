@@ -18,7 +18,7 @@ from schemas.workspace import Brand, Cap, Cuts, Sink, WriteKey
 S = TypeVar("S")
 
 FREQUENCY = (2, 3, 4, 6)
-"""Lower bounds of the scores 2 to 5: orders 1, 2, 3, 4-5, 6 and more (semantics 3.9)."""
+"""Lower bounds of the scores 2 to 5: orders 1, 2, 3, 4-5, 6 and more."""
 
 _IDENTIFIER = re.compile(r"[a-z][a-z0-9]*([._-][a-z0-9]+)*")
 _LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Z]{2})?")
@@ -100,7 +100,7 @@ def caps(fields: Fields) -> tuple[Cap, ...]:
 
 
 def cuts(fields: Fields) -> Cuts:
-    """RFM cut points; semantics 3.9's own where the file says nothing."""
+    """RFM cut points; the defaults of `docs/workspace.md` where the file says nothing."""
     entry = fields.child("rfm", "rfm")
     if entry is None:
         return Cuts("default", (30, 90, 180, 365), FREQUENCY, (50_00, 200_00, 500_00, 1000_00))

@@ -38,7 +38,7 @@ def derived_id(*parts: str | bytes | int) -> str:
 
 
 def send_key(tenant: str, campaign: str, step: int, person: str, trigger: str, channel: str) -> str:
-    """The idempotency key of one send (semantics 3.1): without version, clock or attempt.
+    """The idempotency key of one send: without version, clock or attempt.
 
     It starts with the person's id (32 hex digits), so that a receipt that brings only the key finds its person.
     """

@@ -1,4 +1,4 @@
-"""The triggers that exist and what each one brings along (semantics 3.3 and 3.4): the defaults of campaign files."""
+"""The triggers that exist and what each one brings along: the defaults of campaign files."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SEGMENTS = (
     "Can't lose",
     "Hibernating",
 )
-"""The ten names of semantics 3.9."""
+"""The ten names that a move between segments may speak of."""
 
 
 class Trigger(Struct, frozen=True):

@@ -16,7 +16,7 @@ from transforms.logic.gates import GATES
 from transforms.logic.identity import identifiers
 
 
-def test_the_gates_stand_in_the_order_of_the_semantics() -> None:
+def test_the_gates_stand_in_their_order() -> None:
     assert [gate.name for gate in GATES] == [
         "duplicate",
         "live",

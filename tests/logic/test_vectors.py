@@ -1,4 +1,4 @@
-"""The acceptance vectors of semantics 3.14 that engage decides, as lives of named people, however the input is cut."""
+"""The acceptance vectors (V1 …) that engage decides, as lives of named people, however the input is cut."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Texts that strangers could post to break things (faults F60, F61, F63, F90), and a mention around a text."""
+"""Texts that strangers could post to break things, and a mention around a text."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The acceptance vectors of `semantics`, told with named people, through the whole person lane.
+"""The acceptance vectors (V1 …), told with named people, through the whole person lane.
 
 Each runs on the embedded engine and on Beam's TestStream (state in cells) and must hand over the same bytes there;
 each also runs doubled (everything delivered twice), in other cuts, and with arrivals permuted that cross no due time.
