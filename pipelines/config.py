@@ -1,4 +1,7 @@
-"""One frozen configuration, checked once at the start; the only place that reads options or the environment."""
+"""One frozen configuration, made from the command line and checked once at the start.
+
+The environment holds two things more, each read where it is used: secrets of sinks and fault points of crash tests.
+"""
 
 from __future__ import annotations
 

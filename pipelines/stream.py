@@ -5,8 +5,8 @@
                                                └──► forwards, handovers ─► back through the door
     every stage also hands over table rows and failures
 
-A stage is one file in `transforms/`; its rules are in `transforms/logic/`. The same graph runs on the embedded engine,
-on Flink and on Dataflow. Nothing here decides anything.
+A stage is one file in `transforms/`; its rules are in `transforms/logic/`. The same graph runs on the embedded engine
+and on Beam's own runners, and is meant for Flink and Dataflow. Nothing here decides anything.
 """
 
 from __future__ import annotations
