@@ -113,7 +113,9 @@ def play(data: Path, workspace: Path, files: tuple[Path, ...], columns: Path | N
 
 @cli.command()
 @place
-@click.option("--lane", type=click.Choice(["person", "listen"]), default="person", show_default=True)
+@click.option(
+    "--lane", type=click.Choice(["person", "listen"]), default="person", show_default=True, help="Without --all."
+)
 @click.option("--all", "everything", is_flag=True, help="All processes of a small shop under one roof.")
 @click.option("--port", default=8000, show_default=True, help="The door's port, with --all.")
 @click.option("--shards", default=4, show_default=True, help="Virtual shards; fixed for a data folder.")
@@ -123,22 +125,24 @@ def run(
     data: Path, workspace: Path, lane: str, everything: bool, port: int, shards: int, keep: int, no_sync: bool
 ) -> None:
     """Run the job: one lane, or with --all door, lanes, sender and tables together."""
+    config = Config(data, workspace, port=port, shards=shards, sync=not no_sync, keep=keep)
     if everything:
         from pipelines.together import run_all
 
-        sys.exit(run_all(Config(data, workspace, port=port, keep=keep), stopper()))
+        sys.exit(run_all(config, stopper()))
     from pipelines.run import run as run_lane
 
-    run_lane(Config(data, workspace, shards=shards, sync=not no_sync, keep=keep), lane, stopper())
+    run_lane(config, lane, stopper())
 
 
 @cli.command()
 @place
-def send(data: Path, workspace: Path) -> None:
+@_NO_SYNC
+def send(data: Path, workspace: Path, no_sync: bool) -> None:
     """Deliver what the job decided."""
     from pipelines.sender import run as run_sender
 
-    run_sender(Config(data, workspace), stopper())
+    run_sender(Config(data, workspace, sync=not no_sync), stopper())
 
 
 @cli.command()

@@ -17,16 +17,18 @@ STOP_WITHIN = 30.0
 Commands = Mapping[str, list[str]]
 
 
-def commands(data: Path, workspace: Path, *door_options: str, keep: int = 7) -> dict[str, list[str]]:
+def commands(config: Config, *door_options: str) -> dict[str, list[str]]:
     """The command line of each process, by its name, in the order in which they start."""
-    place = ["--data", str(data), "--workspace", str(workspace)]
-    kept = [*place, "--keep", str(keep)]
+    place = ["--data", str(config.data), "--workspace", str(config.workspace)]
+    sync = [] if config.sync else ["--no-sync"]
+    kept = [*place, "--keep", str(config.keep), *sync]
     start = [sys.executable, "-m", "pipelines"]
+    lane = [*start, "run", *kept, "--shards", str(config.shards), "--lane"]
     return {
-        "door": [*start, "door", *kept, *door_options],
-        "person": [*start, "run", "--lane", "person", *kept],
-        "listen": [*start, "run", "--lane", "listen", *kept],
-        "sender": [*start, "send", *place],
+        "door": [*start, "door", *kept, "--port", str(config.port), *door_options],
+        "person": [*lane, "person"],
+        "listen": [*lane, "listen"],
+        "sender": [*start, "send", *place, *sync],
         "tables": [*start, "record", *place],
     }
 
@@ -80,8 +82,7 @@ class Household:
 
 def run_all(config: Config, stop: Callable[[], bool]) -> int:
     """Run everything until told to stop; returns the exit status."""
-    started = commands(config.data, config.workspace, "--port", str(config.port), keep=config.keep)
-    household = Household(started, config.data / "log")
+    household = Household(commands(config), config.data / "log")
     household.start()
     print(f"door on http://127.0.0.1:{config.port} · logs in {household.log} · Ctrl-C ends", flush=True)  # noqa: T201
     try:

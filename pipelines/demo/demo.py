@@ -133,8 +133,7 @@ def drain(config: Config, running: Household, view: View) -> None:
 @contextmanager
 def household(config: Config) -> Iterator[Household]:
     """The five processes, stopped cleanly at the end: the table writer last, so that nothing is missed."""
-    options = ("--port", str(config.port), "--speed", str(config.speed))
-    found = Household(commands(config.data, config.workspace, *options), config.data / "log")
+    found = Household(commands(config, "--speed", str(config.speed)), config.data / "log")
     found.start()
     try:
         yield found

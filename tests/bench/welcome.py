@@ -33,7 +33,7 @@ def measure(seconds: float = 20.0, rate: int = 1000, backlog: int = 0) -> dict[s
     folder = Path(tempfile.mkdtemp(prefix="rapport-bench-"))
     with Sink() as sink:
         chaos = Chaos(folder, sink)
-        lines = commands(chaos.config.data, chaos.config.workspace, "--port", str(chaos.port))
+        lines = commands(chaos.config)
         processes = [Victim(name, line, [], chaos) for name, line in lines.items()]
         for process in processes:
             process.start()

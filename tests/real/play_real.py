@@ -116,9 +116,7 @@ def _told(measured: Measured) -> dict[str, Any]:
 def household(config: Config, measured: Measured) -> Iterator[Household]:
     """The five processes, ready; stopped at the end, the table writer last."""
     set_clock(config, BEGIN, 1.0)
-    running = Household(
-        commands(config.data, config.workspace, "--port", str(config.port), keep=config.keep), config.data / "log"
-    )
+    running = Household(commands(config), config.data / "log")
     running.start()
     try:
         wait_until_ready(config, running, lambda: False)

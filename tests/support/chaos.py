@@ -122,7 +122,7 @@ class Chaos:
 
     def run(self, times: int, *, wrong_sender: bool = False, only: tuple[str, ...] = tuple(POINTS)) -> None:
         """Let every process in `only` die `times` times at each of its points, under load; then let all rest."""
-        lines = commands(self.config.data, self.config.workspace, "--port", str(self.port))
+        lines = commands(self.config)
         if wrong_sender:
             script = ROOT / "tests" / "support" / "hasty_sender.py"
             lines["sender"] = [sys.executable, str(script), str(self.config.data), str(self.config.workspace)]
