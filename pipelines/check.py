@@ -41,6 +41,8 @@ def check(config: Config, *, only_workspace: bool = False) -> int:
         return 1
     if only_workspace or not config.data.exists():
         console.print("workspace: no mistakes found")
+        if not only_workspace:
+            console.print(f"ledgers: not checked, there is no folder {config.data}; see --data", markup=False)
         return 0
     report = check_data(config)
     show(report, console)

@@ -156,6 +156,11 @@ def test_a_record_on_its_way_between_two_addresses_is_under_way(folder: Folder) 
     assert report.lines[0].underway == 1
 
 
+def test_ledgers_that_are_not_there_are_not_called_right(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert check(Config(tmp_path / "typo")) == 0
+    assert "not checked" in capsys.readouterr().out
+
+
 def test_the_exit_status_says_whether_all_is_right(folder: Folder, capsys: pytest.CaptureFixture[str]) -> None:
     assert check(folder.config) == 0
     folder.lane("person", event(0))
