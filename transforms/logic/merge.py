@@ -51,6 +51,7 @@ def link(known: Known, row: Person | Alias | None) -> tuple[Alias | None, Derive
 
 def _handover(known: Known, person: Person) -> Derived:
     event = known.event
+    person.armed = 0  # wakes stay behind, and which one a shard holds depends on how its input was cut
     return Derived(
         id=derived_id("handover", known.address, known.link, event.id),
         tenant=event.tenant,
