@@ -6,8 +6,9 @@ record that caused it, so it returns the complete journal, which the other engin
 
 from __future__ import annotations
 
+from bisect import insort_left
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -151,8 +152,18 @@ def embedded(tenant: Tenant, pulls: Iterable[Sequence[Block]], *, shards: int = 
     return Told(store.topics)
 
 
-def live(tenant: Tenant, blocks: Iterable[Block]) -> tuple[list[Block], Told]:
-    """The complete journal and what was told, with feedback journaled one microsecond after its cause."""
+Answer = tuple[int, Derived | Entry]
+"""What comes back of a message, and how many microseconds after the message was decided."""
+
+Answers = Callable[[Message], Iterable[Answer]]
+
+
+def live(tenant: Tenant, blocks: Iterable[Block], answers: Answers | None = None) -> tuple[list[Block], Told]:
+    """The complete journal and what was told, with feedback journaled right after its cause.
+
+    `answers` tells what comes back of a message; by default a sender that sends at once.
+    """
+    answer = answers or _sent_at_once
     store = MemoryRows()
     source = Growing(list(blocks))
     pipeline = Pipeline(options=PipelineOptions([]))
@@ -162,16 +173,21 @@ def live(tenant: Tenant, blocks: Iterable[Block]) -> tuple[list[Block], Told]:
     while not source.done():
         engine.turn()
         fresh = {topic: store.topics.get(topic, [])[count:] for topic, count in taken.items()}
-        source.give_back(fresh["feedback"], [receipt_of(message) for message in fresh["intents"]])
+        source.give_back([(0, derived) for derived in fresh["feedback"]])
+        source.give_back([found for message in fresh["intents"] for found in answer(message)])
         taken = {topic: count + len(fresh[topic]) for topic, count in taken.items()}
     engine.close()
     return source.journal, Told(store.topics)
 
 
-def receipt_of(message: Message) -> Derived:
-    """A sender's word that a message left at once."""
-    fact = Receipt(message.key, "sent", message.decided_at, message.channel, "250", 1, message.revision)
-    name = derived_id("receipt", message.key, "sent", message.revision)
+def _sent_at_once(message: Message) -> Iterable[Answer]:
+    yield 0, receipt_of(message)
+
+
+def receipt_of(message: Message, state: str = "sent", code: str = "250") -> Derived:
+    """A sender's word on what became of a message."""
+    fact = Receipt(message.key, state, message.decided_at, message.channel, code, 1, message.revision)
+    name = derived_id("receipt", message.key, state, message.revision)
     return Derived(name, message.tenant, message.decided_at, Ids(), fact, address=address_in(message.key))
 
 
@@ -187,13 +203,12 @@ class Growing:
     def open(self, position: bytes | None) -> Growing:
         return self
 
-    def give_back(self, *given: Iterable[Derived]) -> None:
-        entries = [
-            Entry("derived", record.tenant, "own", "job", 0, pack(record), ("job", number))
-            for number, record in enumerate(record for records in given for record in records)
-        ]
-        if entries:
-            self.waiting.insert(0, Block(self.stamp + STEP, 0, 0, entries))
+    def give_back(self, given: Sequence[Answer]) -> None:
+        """Journal what comes back, each wait as one block behind all that comes before it."""
+        for wait in sorted({wait for wait, _ in given}):
+            entries = [_entry(record, number) for number, (late, record) in enumerate(given) if late == wait]
+            block = Block(self.stamp + STEP + wait, 0, 0, entries)
+            insort_left(self.waiting, block, key=lambda waiting: waiting.received_at)
 
     def poll(self, limit: int) -> Pull | None:
         if not self.waiting:
@@ -216,6 +231,12 @@ class Growing:
 
     def close(self) -> None:
         """Nothing to free."""
+
+
+def _entry(record: Derived | Entry, number: int) -> Entry:
+    if isinstance(record, Entry):
+        return record
+    return Entry("derived", record.tenant, "own", "job", 0, pack(record), ("job", number))
 
 
 TAPPED: dict[str, list[Any]] = {}
