@@ -12,6 +12,8 @@ Where the rules as written are silent, it holds with the stream:
 - Whoever comes as far as the control group has entered a campaign, also one who is then capped.
 - A cart that was bought from, emptied or taken to the checkout is judged in event time, whatever arrived when.
 - History regrets nothing: a cart is not remembered longer than that.
+- What was before a cart was emptied or replaced is forgotten: whatever ends a cart and came late regrets the reminder
+  if it happened after the activity that the reminder was about.
 - A merge scores the survivor at once (cause `order`), fires nothing, and lets waits that are over ring at once.
 - Of two waits of one campaign the newer stays; of two refunds of one order told of two people, the larger.
 - A delivery, a cancellation and a refund score as an order does: a move is published at once.

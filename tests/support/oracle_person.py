@@ -101,6 +101,10 @@ class Cart:
     def put(self, at: int, name: str, what: str, products: dict[str, int]) -> None:
         self.story.append((at, name, what, dict(products)))
 
+    def began_anew(self, after: int) -> bool:
+        """Whether it was emptied or replaced later than that."""
+        return any(what in ("replace", "empty") and at > after for at, _, what, _ in self.story)
+
     def at(self, before: int = FOREVER) -> tuple[dict[str, int], tuple[int, str] | None]:
         """What is in it, and the activity (when, which) that a reminder would be about."""
         held: dict[str, int] = {}

@@ -49,10 +49,10 @@ class Reading:
             self.verdict.lines[sequence, disposition, refused.reason, ""] += 1
 
     def _once(self, found: Arrival, entry: Entry) -> None:
-        """The same id within seven days: the same words are a repeat, other words a conflict."""
+        """The same id within seven days and the rest of the first: a repeat, with other words a conflict."""
         name, words = (entry.tenant, found.mark or found.id), says(entry)
         known = self.seen.get(name)
-        if known is not None and found.time - known[0] < 7 * DAY:
+        if known is not None and known[0] // DAY >= (found.time - 7 * DAY) // DAY:
             raise Refused(DUPLICATE if known[1] == words else CONFLICT)
         self.seen[name] = (found.time, words)
 

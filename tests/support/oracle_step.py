@@ -188,12 +188,17 @@ class Step:
 
     def _regret(self, happened: int) -> None:
         """A reminder went although something had ended the cart before."""
-        names = {campaign.name for campaign in self.campaigns("abandoned_cart")}
-        for send in self.person["sends"].values():
-            late = send["campaign"] in names and not send["regretted"] and happened < send["decided"]
-            if late and self.cart.at(send["decided"])[1] is None:
-                send["regretted"] = True
-                self.verdict.regretted[self.person["id"], send["campaign"], send["trigger"], self.now] += 1
+        for campaign in self.campaigns("abandoned_cart"):
+            for send in self.person["sends"].values():
+                late = send["campaign"] == campaign.name and not send["regretted"] and happened < send["decided"]
+                if late and self._was_over(happened, send, campaign):
+                    send["regretted"] = True
+                    self.verdict.regretted[self.person["id"], campaign.name, send["trigger"], self.now] += 1
+
+    def _was_over(self, happened: int, send: dict[str, Any], campaign: Campaign) -> bool:
+        if self.cart.began_anew(happened):
+            return bool(happened >= send["expires"] - campaign.expires - campaign.after[0])
+        return self.cart.at(send["decided"])[1] is None
 
     # --- wakes --------------------------------------------------------------------------------------------------------
 

@@ -12,7 +12,7 @@ from schemas.workspace import Campaign
 from transforms.logic import cart
 from transforms.logic.lines import cancelled, regret
 from transforms.logic.moment import HISTORY, Candidate, Moment
-from transforms.logic.profile import CART, RUNS, SENDS, CartOp, Person, Run
+from transforms.logic.profile import CART, RUNS, SENDS, CartOp, Person, Run, Send
 from transforms.logic.words import CartWords
 
 TRIGGER = "abandoned_cart"
@@ -90,12 +90,23 @@ def _candidate(moment: Moment, campaign: Campaign, run: Run, created_at: int) ->
 def _regret(moment: Moment, op: CartOp) -> None:
     """Record, once a reminder, that what should have stopped it had happened before it went."""
     sends = SENDS.read(moment.person.sends)
-    names = {campaign.name for campaign in moment.plan.of_trigger(TRIGGER)}
-    late = [send for send in sends if send.campaign in names and not send.regretted and op.at < send.decided]
+    campaigns = {campaign.name: campaign for campaign in moment.plan.of_trigger(TRIGGER)}
+    found = [send for send in sends if send.campaign in campaigns and not send.regretted and op.at < send.decided]
+    late = [send for send in found if _was_over(moment, op, send, campaigns[send.campaign])]
     for send in late:
-        live = cart.fold(each for each in CART.read(moment.person.cart) if each.at < send.decided)[1]
-        if live is None:
-            send.regretted = True
-            moment.out.rows.append(regret(moment, send))
+        send.regretted = True
+        moment.out.rows.append(regret(moment, send))
     if late:
         moment.person.sends = SENDS.write(sends)
+
+
+def _was_over(moment: Moment, op: CartOp, send: Send, campaign: Campaign) -> bool:
+    """Whether the cart was over when its reminder went.
+
+    What was before the cart was last emptied or replaced is forgotten: then anything that ends a cart counts, if it
+    happened after the activity that the reminder was about.
+    """
+    ops = CART.read(moment.person.cart)
+    if op.at < ops[0].at:
+        return op.at >= send.expires - campaign.expires - campaign.after[0]
+    return cart.fold(each for each in ops if each.at < send.decided)[1] is None
