@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
 
 import pytest
 import worlds
@@ -18,6 +20,7 @@ from wild import WILD, answers, wild
 
 from schemas.records import Block
 from schemas.workspace import Tenant
+from transforms.logic import abandoned_cart, caps, care, cart, consent, gates, merge, rfm, rfm_transition, trails
 
 Journal = tuple[Tenant, list[Block], Told]
 
@@ -77,3 +80,40 @@ def test_wild_journals_hold_what_may_happen() -> None:
     assert any(not row.final for told in runs for row in told.decisions), "expected reminders that were regretted"
     assert any(back.original is None for told in runs for back in told.feedback), "expected people handed over"
     assert any(message.variant == "late" for told in runs for message in told.messages)
+
+
+# --- a wrong rule is noticed ------------------------------------------------------------------------------------------
+
+
+def _mistimed(count: Callable[..., int | None]) -> Callable[..., int | None]:
+    """Counts what was refused, too."""
+    return lambda send, now: send.decided if send.state == "refused" else count(send, now)
+
+
+def _first_login(named: Callable[..., trails.Trail], trail: trails.Trail, *more: Any) -> trails.Trail:
+    return trail if trail.pointer else named(trail, *more)
+
+
+WRONG: dict[str, tuple[Any, str, Any]] = {
+    "no caps": (caps, "is_capped", lambda *_: False),
+    "refused sends count": (caps, "counts_at", _mistimed(caps.counts_at)),
+    "no care hold": (care, "_upsets", lambda moment: False),
+    "a browser may widen consent": (consent, "_widens", lambda *_: False),
+    "the older word counts": (consent, "rank", lambda word: (-word.at, not word.accept, 0)),
+    "nobody is suppressed": (consent, "is_suppressed", lambda *_: False),
+    "nobody is in control": (gates, "is_control", lambda *_: False),
+    "bought things stay in the cart": (cart, "_left", lambda held, order: held),
+    "any ended cart regrets": (abandoned_cart, "_was_over", lambda *_: True),
+    "recency is a day off": (rfm, "bisect_left", rfm.bisect_right),
+    "segments need not hold": (rfm_transition, "HOLD", rfm_transition.HOLD // 2),
+    "a merge forgets who was told what": (merge, "_latest", lambda mine, other: mine),
+    "a cookie leads to its first login": (trails, "named", partial(_first_login, trails.named)),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_a_wrong_rule_is_noticed(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    module, rule, wrong = WRONG[name]
+    monkeypatch.setattr(module, rule, wrong)
+    found = next((seed for seed in range(100) if differences(*wild_journal(seed))), None)
+    assert found is not None, f"expected a difference with {rule} wrong"
