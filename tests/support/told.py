@@ -39,7 +39,7 @@ from schemas.records import (
 from schemas.workspace import Tenant
 from transforms.batches import Pull
 from transforms.hand_over import HandOver
-from transforms.sources.firehose import Firehose
+from transforms.sources.firehose import Firehose, Source
 from transforms.stores.memory import MemoryRows
 
 STEP = 1000
@@ -143,9 +143,14 @@ class BlockReader:
 
 def embedded(tenant: Tenant, pulls: Iterable[Sequence[Block]], *, shards: int = 4, hooks: Hooks | None = None) -> Told:
     """The person lane on the embedded engine; each pull is one bundle."""
+    return from_source(tenant, Blocks(list(pulls)), shards=shards, hooks=hooks)
+
+
+def from_source(tenant: Tenant, source: Source, *, shards: int = 4, hooks: Hooks | None = None) -> Told:
+    """The person lane on the embedded engine, reading from anywhere."""
     store = MemoryRows()
     pipeline = Pipeline(options=PipelineOptions([]))
-    build(pipeline, Blocks(list(pulls)), job(tenant, shards), ("person",))
+    build(pipeline, source, job(tenant, shards), ("person",))
     engine = EmbeddedRunner(store, Limits(bundle=1, idle=0.0), hooks).open(pipeline)
     engine.run_until_done()
     engine.close()
