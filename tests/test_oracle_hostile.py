@@ -94,6 +94,8 @@ def test_only_disorder_makes_a_difference_and_it_is_counted_exactly(seed: int) -
     assert counted == sum(count for (kind, _), count in watch.late.items() if kind is Known) > 0
     differing = {watch.root(name) for name in unlike(calm, stormy)}
     assert differing <= watch.befallen
+    reminders = [{row.id for row in told.decisions if row.campaign == "abandoned-cart"} for told in (calm, stormy)]
+    assert reminders[0] == reminders[1], "what is decided by waiting does not see disorder shorter than the wait"
     assert len(differing) < len({watch.root(row.person) for row in calm.decisions}) / 2, "most people are untouched"
 
 
