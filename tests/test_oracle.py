@@ -115,7 +115,13 @@ WRONG: dict[str, tuple[Any, str, Any]] = {
 }
 
 
-@pytest.mark.parametrize("name", WRONG)
+RARE = ("refused sends count", "any ended cart regrets", "a merge forgets who was told what")
+"""Wrong rules that take many seeds to show."""
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] if name in RARE else []) for name in WRONG]
+)
 def test_a_wrong_rule_is_noticed(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     module, rule, wrong = WRONG[name]
     monkeypatch.setattr(module, rule, wrong)
