@@ -5,12 +5,12 @@ One element carries a few hundred to a few thousand records, so Beam's costs an 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from operator import attrgetter
 from typing import Any, ClassVar, Generic, Self, TypeVar
 
 from apache_beam.coders import Coder, registry
-from apache_beam.pvalue import TaggedOutput
+from apache_beam.pvalue import DoOutputsTuple, TaggedOutput
 
 from schemas.codec import pack_many, unpack_many
 from schemas.records import Block, Derived, Event, Failure, Known, Mention, Message, Row
@@ -80,8 +80,7 @@ class Rows(Batch[Row]):
     record = Row
 
 
-TAGS = ("events", "known", "mentions", "intents", "feedback", "rows", "failures")
-_BATCHES: dict[str, type[Batch[Any]]] = {
+BATCHES: dict[str, type[Batch[Any]]] = {
     "events": Events,
     "known": Knowns,
     "mentions": Mentions,
@@ -90,14 +89,24 @@ _BATCHES: dict[str, type[Batch[Any]]] = {
     "rows": Rows,
     "failures": Failures,
 }
+"""What a stage may hand over: the tag of each output, and the class of its batches."""
+
+TAGS = tuple(BATCHES)
 
 
 def emit(outputs: Outputs) -> Iterator[TaggedOutput]:
     """One tagged element for each kind of output that is not empty."""
-    for tag, batch in _BATCHES.items():
+    for tag, batch in BATCHES.items():
         items = getattr(outputs, tag)
         if items:
             yield TaggedOutput(tag, batch(items))
+
+
+def typed(outputs: DoOutputsTuple, tags: Iterable[str] = TAGS) -> DoOutputsTuple:
+    """The outputs, each told the class of its batches, so that Beam takes our coders."""
+    for tag in tags:
+        outputs[tag].element_type = BATCHES[tag]
+    return outputs
 
 
 class BatchCoder(Coder):
@@ -129,5 +138,5 @@ class BatchCoder(Coder):
         return hash(self.kind)
 
 
-for _kind in (Pull, *_BATCHES.values()):
+for _kind in (Pull, *BATCHES.values()):
     registry.register_coder(_kind, BatchCoder)

@@ -16,14 +16,14 @@ from apache_beam.pvalue import PCollection, TaggedOutput
 from models.registry import Models, OpenModels
 from schemas.records import Mention
 from schemas.workspace import Tenant
-from transforms.batches import Failures, Feedback, Mentions, Rows, emit
+from transforms.batches import Mentions, emit, typed
 from transforms.logic.brands import Gazetteer, gazetteers
 from transforms.logic.classify import classify, refuse, together
 from transforms.logic.repeats import Repeats
 from transforms.logic.shard import Outputs
 from transforms.shards import Keyed
 
-KINDS = {"feedback": Feedback, "rows": Rows, "failures": Failures}
+READ = ("feedback", "rows", "failures")
 
 
 class Classified(NamedTuple):
@@ -48,10 +48,8 @@ class Classify(PTransform):
 
     def expand(self, mentions: PCollection) -> Classified:
         fresh = mentions | "drop repeats" >> Keyed(Repeats, Mentions, self._shards, self._state)
-        read = _Read(self._models, self._tenants)
-        said = fresh.mentions | "read what they say" >> ParDo(read).with_outputs(*KINDS)
-        for tag, kind in KINDS.items():
-            said[tag].element_type = kind
+        read = ParDo(_Read(self._models, self._tenants)).with_outputs(*READ)
+        said = typed(fresh.mentions | "read what they say" >> read, READ)
         return Classified(said.feedback, said.rows, said.failures, fresh.rows, fresh.failures)
 
 

@@ -10,7 +10,7 @@ from apache_beam import DoFn, ParDo, PTransform
 from apache_beam.metrics import Metrics
 from apache_beam.pvalue import PCollection, TaggedOutput
 
-from transforms.batches import Events, Failures, Mentions, Pull, Rows, emit
+from transforms.batches import Pull, emit, typed
 from transforms.logic.discover import LISTEN, PERSON, discover
 
 
@@ -33,9 +33,8 @@ class Discover(PTransform):
         self._lane = lane
 
     def expand(self, pulls: PCollection) -> Discovered:
-        found = pulls | "read the records" >> ParDo(_Read(self._lane)).with_outputs(*Discovered._fields)
-        for tag, kind in zip(Discovered._fields, (Events, Mentions, Rows, Failures), strict=True):
-            found[tag].element_type = kind
+        read = ParDo(_Read(self._lane)).with_outputs(*Discovered._fields)
+        found = typed(pulls | "read the records" >> read, Discovered._fields)
         return Discovered(*(found[tag] for tag in Discovered._fields))
 
 

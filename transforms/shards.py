@@ -15,24 +15,11 @@ from apache_beam import DoFn, ParDo, PTransform
 from apache_beam.pvalue import DoOutputsTuple, PCollection
 from apache_beam.typehints import KV
 
-from transforms.batches import (
-    TAGS,
-    Batch,
-    Events,
-    Failures,
-    Feedback,
-    Knowns,
-    Mentions,
-    Messages,
-    Rows,
-)
+from transforms.batches import TAGS, Batch, typed
 from transforms.cells_state import CellsDoFn
 from transforms.logic.shard import Stage
 from transforms.rows_state import RowsDoFn
 
-KINDS: dict[str, type[Batch[Any]]] = dict(
-    zip(TAGS, (Events, Knowns, Mentions, Messages, Feedback, Rows, Failures), strict=True)
-)
 FORMS: dict[str, Callable[[Callable[[], Stage[Any]]], DoFn]] = {"rows": RowsDoFn, "cells": CellsDoFn}
 
 
@@ -55,10 +42,7 @@ class Keyed(PTransform):
     def expand(self, batches: PCollection) -> DoOutputsTuple:
         split = ParDo(SplitDoFn(self.factory, self.batch, self.shards)).with_output_types(KV[int, self.batch])
         keep = ParDo(FORMS[self.state](self.factory)).with_outputs(*TAGS)
-        outputs = batches | "split by shard" >> split | "keep state" >> keep
-        for tag, kind in KINDS.items():
-            outputs[tag].element_type = kind
-        return outputs
+        return typed(batches | "split by shard" >> split | "keep state" >> keep)
 
 
 def shard_of(key: bytes, shards: int) -> int:
