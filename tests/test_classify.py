@@ -18,7 +18,7 @@ from schemas.workspace import Brand
 from transforms.batches import Failures, Feedback, Mentions, Rows
 from transforms.classify import Classify
 from transforms.logic.brands import gazetteers
-from transforms.logic.classify import WHOLE_TENANT, classify, line_id, refuse, together
+from transforms.logic.classify import WHOLE_TENANT, classify, line_id, refuse
 from transforms.logic.shard import Outputs
 
 TENANT = shop()
@@ -118,9 +118,9 @@ def test_a_post_without_an_author_is_classified_but_goes_back_to_nobody() -> Non
 def test_repeating_the_work_repeats_every_id() -> None:
     posts = [mention("bad Fernweh"), mention("good Kompass", id="p2", sequence=2)]
     assert run(*posts) == run(*posts)
-    again = together([run(post) for post in posts])
-    assert {row.id for row in again.rows} == {row.id for row in run(*posts).rows}
-    assert again.feedback == run(*posts).feedback
+    alone = [run(post) for post in posts]
+    assert {row.id for out in alone for row in out.rows} == {row.id for row in run(*posts).rows}
+    assert [derived for out in alone for derived in out.feedback] == run(*posts).feedback
 
 
 def test_the_same_post_at_another_place_says_the_same_to_the_person() -> None:
@@ -188,6 +188,14 @@ def test_on_beam_repeats_are_dropped_and_a_poison_text_costs_one_failure() -> No
         assert_that((out.rows, out.repeated) | "all rows" >> Flatten(), each_line_once, label="rows")
         assert_that((out.failures, out.refused) | "all failures" >> Flatten(), one_failure, label="failures")
         assert_that(out.feedback, two_go_back, label="feedback")
+
+
+def test_on_beam_trouble_with_the_machine_is_no_posts_fault() -> None:
+    pipeline = Pipeline(runner=FnApiRunner())
+    mentions = pipeline | Create([Mentions([mention("heavy Fernweh")])]).with_output_types(Mentions)
+    _ = mentions | "classify" >> Classify(ToldModels(), {"shop": TENANT}, 2, "cells")
+    with pytest.raises(Exception, match="no room"):
+        pipeline.run()
 
 
 def each_line_once(batches: Iterable[Rows]) -> None:

@@ -16,9 +16,10 @@ from apache_beam.pvalue import PCollection, TaggedOutput
 from models.registry import Models, OpenModels
 from schemas.records import Mention
 from schemas.workspace import Tenant
+from transforms.attempt import together
 from transforms.batches import Mentions, emit, typed
 from transforms.logic.brands import Gazetteer, gazetteers
-from transforms.logic.classify import classify, refuse, together
+from transforms.logic.classify import classify, refuse
 from transforms.logic.repeats import Repeats
 from transforms.logic.shard import Outputs
 from transforms.shards import Keyed
@@ -68,9 +69,11 @@ class _Read(DoFn):
         yield from emit(self._read(batch.items))
 
     def _read(self, mentions: Sequence[Mention]) -> Outputs:
-        """All at once, or one by one if one of them cannot be taken."""
+        """All at once, or one by one if one of them cannot be taken. Trouble with the machine is no post's fault."""
         try:
             return classify(mentions, self._brands, self._open)
+        except (OSError, MemoryError):
+            raise
         except Exception as error:  # the stage's isolation wall
             if len(mentions) == 1:
                 return refuse(mentions[0], error)

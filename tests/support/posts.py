@@ -70,7 +70,7 @@ class ToldModels:
 
 
 class Told:
-    """A text that begins with "bad" is negative, one that begins with "poison" breaks the model."""
+    """A text that begins with "bad" is negative, one with "poison" breaks the model, one with "heavy" the machine."""
 
     stamp = "told@0123"
 
@@ -81,6 +81,8 @@ class Told:
         self.asked += texts
         if any(text.startswith("poison") for text in texts):
             raise RuntimeError("poisoned")
+        if any(text.startswith("heavy") for text in texts):
+            raise MemoryError("no room")
         return [("negative" if text.startswith("bad") else "neutral", 0.75) for text in texts]
 
     def language(self, text: str) -> tuple[str, float]:

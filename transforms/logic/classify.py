@@ -78,16 +78,6 @@ def refuse(mention: Mention, error: Exception) -> Outputs:
     return out
 
 
-def together(parts: Sequence[Outputs]) -> Outputs:
-    """The outputs of mentions that were taken one by one, as one."""
-    out = Outputs()
-    for part in parts:
-        out.rows += part.rows
-        out.feedback += part.feedback
-        out.failures += part.failures
-    return out
-
-
 def line(
     mention: Mention, disposition: str, reason: str = "", *, language: str = "", directed: bool = False
 ) -> MentionRow:
