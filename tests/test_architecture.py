@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -28,7 +29,18 @@ IMPURE = {
     "redis",
     "requests",
     "threading",
+    "os",
+    "io",
+    "pathlib",
+    "tempfile",
+    "shutil",
+    "uuid",
+    "urllib",
+    "http",
+    "logging",
 }
+UNBIDDEN = {"open", "print", "input", "now", "utcnow", "today"}
+"""Calls that reach a file, a terminal or the clock without an import that gives them away."""
 
 
 def modules(folder: str) -> list[Path]:
@@ -41,9 +53,27 @@ def imported(path: Path) -> set[str]:
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             names.update(alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            names.add(node.module)
+        elif isinstance(node, ast.ImportFrom):
+            names.add("." * node.level + (node.module or ""))
     return names
+
+
+def called(path: Path) -> set[str]:
+    """The last part of the name of everything that a module calls."""
+    calls = [node.func for node in ast.walk(ast.parse(path.read_text("utf-8"))) if isinstance(node, ast.Call)]
+    return {
+        call.id if isinstance(call, ast.Name) else call.attr
+        for call in calls
+        if hasattr(call, "id") or hasattr(call, "attr")
+    }
+
+
+def constants(path: Path, name: str) -> set[str]:
+    """The texts in the tuple that a module calls `name`."""
+    for node in ast.parse(path.read_text("utf-8")).body:
+        if isinstance(node, ast.Assign) and any(isinstance(to, ast.Name) and to.id == name for to in node.targets):
+            return {each.value for each in ast.walk(node.value) if isinstance(each, ast.Constant)}
+    return set()
 
 
 def ours(name: str) -> bool:
@@ -64,6 +94,18 @@ def test_imports_point_one_way(layer: str) -> None:
 @pytest.mark.parametrize("path", modules("transforms/logic"), ids=lambda path: path.stem)
 def test_logic_knows_no_beam_clock_network_or_chance(path: Path) -> None:
     assert not {name.split(".")[0] for name in imported(path)} & IMPURE
+    assert not called(path) & UNBIDDEN
+
+
+def test_imports_are_absolute() -> None:
+    folders = ("schemas", "transforms", "models", "pipelines")
+    assert not [path for folder in folders for path in modules(folder) if any(n[:1] == "." for n in imported(path))]
+
+
+def test_fault_points_are_those_that_their_modules_name() -> None:
+    passed = re.compile(r'faults\.here\("([a-z_.]+)"\)')
+    for path in (*modules("transforms"), *modules("pipelines")):
+        assert set(passed.findall(path.read_text("utf-8"))) == constants(path, "POINTS"), path
 
 
 def test_importing_all_logic_does_not_load_beam() -> None:
