@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from schemas.codec import pack
 from schemas.records import DAY, Entry
+from transforms.batches import Pull
 from transforms.logic.suppress import Change
 from transforms.sources.journal import JournalSource
 from transforms.stores.journal import Counts, Draft, Journal, Lane, last_counts, pack_place, suppressed_since
@@ -24,13 +26,13 @@ def draft(*names: str, kind: str = "track") -> Draft:
 
 
 @pytest.fixture
-def journal(tmp_path: Path):
+def journal(tmp_path: Path) -> Iterator[Journal]:
     opened = Journal(tmp_path, sync=False)
     yield opened
     opened.close()
 
 
-def names(pull) -> list[str]:
+def names(pull: Pull) -> list[str]:
     return [entry.body.decode() for block in pull.items for entry in block.entries]
 
 

@@ -18,7 +18,7 @@ from transforms.stores.index import RowCollision, digest
 from transforms.stores.log import LogBusy, LogReader
 from transforms.stores.memory import MemoryRows
 from transforms.stores.rows import Change, RowStore, StoreDamaged, StoreMismatch
-from transforms.stores.transaction import Store
+from transforms.stores.transaction import Store, Transaction
 
 NOON = 20_000 * DAY + 12 * HOUR
 
@@ -46,7 +46,7 @@ class Reopened(RowStore):
         super().__init__(folder, graph="shop 1", sync=False)
         self.folder = folder
 
-    def begin(self):  # type: ignore[no-untyped-def]
+    def begin(self) -> Transaction:
         self.close()
         RowStore.__init__(self, self.folder, graph="shop 1", sync=False)
         return super().begin()

@@ -24,7 +24,6 @@ _PART = struct.Struct("<III")  # rows, removed marks, whether rows are flagged; 
 _SECOND = 1  # flag: the row stands under the second mark of its key
 _ADDRESS = np.uint64((1 << 48) - 1)
 _UNIT = 6
-LONGEST_KEY = (1 << 16) - 1
 
 Digest = Callable[[bytes], bytes]
 
