@@ -26,20 +26,25 @@ from transforms.engage import Engage
 from transforms.hand_over import HandOver
 from transforms.identify import Identify
 from transforms.record import Record
-from transforms.sources.firehose import Firehose, Source
+from transforms.sources.firehose import Firehose
+from transforms.sources.source import Source
+from transforms.topics import Topics
 
 LANES = ("listen", "person")
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What the graph is built from: tenants, the key of identifier hashes, and how state is cut and kept."""
+    """What the graph is built from: tenants, the key of identifier hashes, how state is cut and kept, and where
+    records leave (`topics`; the embedded engine needs none).
+    """
 
     tenants: Mapping[str, Tenant]
     secret: bytes
     models: Models
     shards: int = 4
     state: str = "rows"
+    topics: Topics | None = None
 
 
 def build(pipeline: Pipeline, source: Source, job: Job, lanes: tuple[str, ...] = LANES) -> None:
@@ -56,8 +61,8 @@ def listen(records: PCollection[Pull], job: Job) -> None:
     said = records | "discover who said what" >> Discover("listen")
     felt = said.mentions | "classify what was said" >> Classify(job.models, job.tenants, job.shards, job.state)
 
-    felt.feedback | "give mentions back to the door" >> HandOver("feedback")
-    (said, felt) | "record what was said" >> Record()
+    felt.feedback | "give mentions back to the door" >> HandOver("feedback", job.topics)
+    (said, felt) | "record what was said" >> Record(job.topics)
 
 
 def engage(records: PCollection[Pull], job: Job) -> None:
@@ -66,6 +71,6 @@ def engage(records: PCollection[Pull], job: Job) -> None:
     known = done.events | "identify whose it is" >> Identify(job.secret, job.shards, job.state)
     lives = known.known | "engage each person" >> Engage(job.tenants, job.secret, job.shards, job.state)
 
-    lives.intents | "hand intents to the sender" >> HandOver("intents")
-    lives.feedback | "give forwards back to the door" >> HandOver("feedback")
-    (done, known, lives) | "record what was done" >> Record()
+    lives.intents | "hand intents to the sender" >> HandOver("intents", job.topics)
+    lives.feedback | "give forwards back to the door" >> HandOver("feedback", job.topics)
+    (done, known, lives) | "record what was done" >> Record(job.topics)

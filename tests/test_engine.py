@@ -19,7 +19,7 @@ from pipelines.local.engine import Engine
 from pipelines.local.poison import Placed
 from pipelines.local.runner import EmbeddedRunner, Hooks, Limits
 from schemas.records import SECOND, EventRow, Failure
-from transforms.sources.firehose import Source
+from transforms.sources.source import Source
 from transforms.stores.memory import MemoryRows
 from transforms.stores.rows import RowStore, StoreMismatch
 from transforms.stores.transaction import Work

@@ -14,6 +14,7 @@ from engine_stages import START, Listed, block, entry
 from schemas.records import SECOND
 from transforms.batches import BatchCoder, Pull
 from transforms.sources.firehose import Firehose
+from transforms.sources.source import Reader, Source
 from transforms.sources.unbounded import AsUnbounded, Place, PlaceCoder
 
 SOURCE = Listed(tuple(block(number * SECOND, number, entry(f"p{number}")) for number in range(5)), at_once=2)
@@ -57,3 +58,42 @@ def test_a_checkpoint_of_another_form_is_refused() -> None:
     assert PlaceCoder().decode(PlaceCoder().encode(Place(b"here"))) == Place(b"here")
     with pytest.raises(ValueError, match="form 1"):
         PlaceCoder().decode(b"\x02here")
+
+
+def test_a_source_in_parts_has_a_reader_for_each() -> None:
+    parts = list(AsUnbounded(Halves()).split(20))
+    assert [part.source for part in parts] == [SOURCE, SOURCE]
+
+
+def test_a_server_is_told_of_a_position_once_it_is_durable_and_not_before() -> None:
+    told: list[bytes] = []
+    coder = PlaceCoder(Telling(told))
+    mark = coder.decode(coder.encode(Place(b"here")))
+    assert told == []
+    mark.finalize_checkpoint()
+    assert told == [b"here"]
+    PlaceCoder(SOURCE).decode(coder.encode(Place(b"there"))).finalize_checkpoint()
+    assert told == [b"here"]
+
+
+class Halves:
+    """A source in two parts."""
+
+    def open(self, position: bytes | None) -> Reader:
+        return SOURCE.open(position)
+
+    def parts(self) -> list[Source]:
+        return [SOURCE, SOURCE]
+
+
+class Telling:
+    """A source whose server wants to know."""
+
+    def __init__(self, told: list[bytes]) -> None:
+        self.told = told
+
+    def open(self, position: bytes | None) -> Reader:
+        return SOURCE.open(position)
+
+    def acknowledge(self, position: bytes) -> None:
+        self.told.append(position)

@@ -11,7 +11,7 @@ from engine_stages import Listed, block, entry
 from pipelines.local.hostile import SKEW, Hostile, Skewed
 from pipelines.local.runner import EmbeddedRunner, Hooks, Limits
 from schemas.records import SECOND, Entry, Event, EventRow
-from transforms.sources.firehose import Source
+from transforms.sources.source import Source
 from transforms.stores.memory import MemoryRows
 
 END = 4000 * SECOND

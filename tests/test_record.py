@@ -30,9 +30,9 @@ class Named(NamedTuple):
 class Kept(PTransform):
     """In place of the hand-over: compares the ids of all lines with what was told."""
 
-    def __init__(self, topic: str) -> None:
+    def __init__(self, topic: str, topics: None) -> None:
         super().__init__()
-        assert topic == "rows"
+        assert (topic, topics) == ("rows", None)
 
     def expand(self, batches: PCollection) -> PCollection:
         ids = batches | FlatMap(lambda batch: [f"{type(batch).__name__} {row.id}" for row in batch.items])

@@ -10,12 +10,17 @@ from apache_beam.pvalue import PCollection
 
 from transforms.batches import Failures, Rows
 from transforms.hand_over import HandOver
+from transforms.topics import Topics
 
 RECORDED = ("rows", "failures")
 
 
 class Record(PTransform):
     """Takes the outputs of all stages and hands over those tagged `rows` and `failures`; the others pass it by."""
+
+    def __init__(self, topics: Topics | None = None) -> None:
+        super().__init__()
+        self._topics = topics
 
     def __ror__(self, outputs: Iterable[Any], label: str | None = None) -> PCollection:
         """Apply to the outputs of stages. Beam would take a stage's tagged outputs for a list of plain values."""
@@ -24,7 +29,7 @@ class Record(PTransform):
     def expand(self, outputs: tuple[PCollection, ...]) -> PCollection:
         told = [output for output in outputs if output.tag in RECORDED]
         lines = [output | f"{output.tag} {place} as lines" >> ParDo(_AsRows()) for place, output in enumerate(told)]
-        return lines | "all lines" >> Flatten() | "hand over lines" >> HandOver("rows")
+        return lines | "all lines" >> Flatten() | "hand over lines" >> HandOver("rows", self._topics)
 
 
 def _flat(outputs: Iterable[Any]) -> Iterator[PCollection]:

@@ -20,7 +20,7 @@ from pipelines.local.beam_internals import WindowedValue, element
 from pipelines.local.steps import Groups
 from schemas.records import SECOND, Block, Entry, Order
 from transforms.batches import Batch, Pull
-from transforms.sources.firehose import Reader, Source
+from transforms.sources.source import Reader, Source
 
 SKEW = SECOND // 2 - 1
 """Disorder that the source and each keyed step may add; together they stay below a second."""

@@ -31,7 +31,8 @@ from schemas.codec import VERSION
 from transforms.hand_over import HandOver
 from transforms.rows_state import RowsDoFn, RowsSpec
 from transforms.shards import SplitDoFn
-from transforms.sources.firehose import Firehose, Source
+from transforms.sources.firehose import Firehose
+from transforms.sources.source import Source
 
 STATES = (RowsSpec, ReadModifyWriteStateSpec, BagStateSpec, SetStateSpec, CombiningValueStateSpec)
 

@@ -14,7 +14,8 @@ from schemas.records import SECOND, Block
 from transforms.batches import Events, Pull
 from transforms.hand_over import HandOver
 from transforms.shards import Keyed
-from transforms.sources.firehose import Firehose, Source
+from transforms.sources.firehose import Firehose
+from transforms.sources.source import Source
 from transforms.stores.transaction import Store
 
 

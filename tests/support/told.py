@@ -39,7 +39,8 @@ from schemas.records import (
 from schemas.workspace import Tenant
 from transforms.batches import Pull
 from transforms.hand_over import HandOver
-from transforms.sources.firehose import Firehose, Source
+from transforms.sources.firehose import Firehose
+from transforms.sources.source import Source
 from transforms.stores.memory import MemoryRows
 
 STEP = 1000

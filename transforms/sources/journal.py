@@ -33,7 +33,7 @@ class JournalSource:
 
 
 class JournalReader:
-    """Reads the journal as pulls of blocks; see `firehose.Reader`. `gap` is True if records were dropped unread."""
+    """Reads the journal as pulls of blocks; see `source.Reader`. `gap` is True if records were dropped unread."""
 
     def __init__(
         self, folder: Path, position: bytes | None, *, finite: bool = False, until: bytes | None = None

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from apache_beam.coders import Coder
 from apache_beam.io.unbounded_source import CheckpointMark, UnboundedReader, UnboundedSource
 from apache_beam.utils.timestamp import MAX_TIMESTAMP, MIN_TIMESTAMP, Timestamp
 
 from transforms.batches import BatchCoder, Pull
-
-if TYPE_CHECKING:
-    from transforms.sources.firehose import Reader, Source
+from transforms.sources.source import Acknowledged, Parted, Reader, Source
 
 FORM = b"\x01"
 PULL = 1_000
@@ -20,10 +18,15 @@ PULL = 1_000
 
 
 class Place(CheckpointMark):
-    """A position of our reader. Nothing is acknowledged: sources keep records by their own retention."""
+    """A position of our reader. `source` is told once it is durable, where its server wants to know."""
 
-    def __init__(self, position: bytes) -> None:
+    def __init__(self, position: bytes, source: Acknowledged | None = None) -> None:
         self.position = position
+        self._source = source
+
+    def finalize_checkpoint(self) -> None:
+        if self._source is not None:
+            self._source.acknowledge(self.position)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Place) and self.position == other.position
@@ -33,7 +36,10 @@ class Place(CheckpointMark):
 
 
 class PlaceCoder(Coder):
-    """Bytes of a place: a version byte and the position."""
+    """Bytes of a place: a version byte and the position. Beam finalizes a decoded mark, so the coder knows `source`."""
+
+    def __init__(self, source: Source | None = None) -> None:
+        self._told = source if isinstance(source, Acknowledged) else None
 
     def encode(self, place: Place) -> bytes:
         return FORM + place.position
@@ -41,7 +47,7 @@ class PlaceCoder(Coder):
     def decode(self, encoded: bytes) -> Place:
         if encoded[:1] != FORM:
             raise ValueError(f"expected a checkpoint of form {FORM[0]}, got {encoded[:1]!r}; migrate first")
-        return Place(encoded[1:])
+        return Place(encoded[1:], self._told)
 
     def is_deterministic(self) -> bool:
         return True
@@ -54,15 +60,15 @@ class AsUnbounded(UnboundedSource):
         self.source = source
 
     def split(self, desired_num_splits: int, options: Any = None) -> Iterable[AsUnbounded]:  # noqa: ARG002
-        """One reader: the order of the log is the point of it."""
-        return [self]
+        """A reader for each part, however many are asked for: order is kept within a part."""
+        return [AsUnbounded(part) for part in self.source.parts()] if isinstance(self.source, Parted) else [self]
 
     def create_reader(self, options: Any, checkpoint_mark: CheckpointMark | None) -> AsReader:  # noqa: ARG002
         position = checkpoint_mark.position if isinstance(checkpoint_mark, Place) else None
         return AsReader(self.source.open(position))
 
     def get_checkpoint_mark_coder(self) -> Coder:
-        return PlaceCoder()
+        return PlaceCoder(self.source)
 
     def default_output_coder(self) -> Coder:
         return BatchCoder(Pull)

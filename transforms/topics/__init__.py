@@ -1,0 +1,28 @@
+"""Topics: where records leave the graph on a cluster, for other processes to read.
+
+The embedded engine has no use for them: there a frame of its own log is the hand-over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from schemas.records import Record
+
+
+class Publisher(Protocol):
+    """An open way to all topics; may be used by several threads at once."""
+
+    def publish(self, topic: str, records: Sequence[Record]) -> None:
+        """Begin to write records, each under its stable id; `topic` is intents, feedback, rows or failures."""
+
+    def flush(self) -> None:
+        """Return once all that was published is durable. OSError if it is not: the bundle is then repeated."""
+
+
+class Topics(Protocol):
+    """How to open topics. Picklable and hashable: equal ones share one publisher in a process."""
+
+    def open(self) -> Publisher:
+        """A publisher; stays open as long as the process lives."""
