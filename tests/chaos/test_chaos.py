@@ -18,14 +18,12 @@ pytestmark = [pytest.mark.chaos, pytest.mark.timeout(2400)]
 
 
 def test_a_hundred_deaths_lose_and_double_nothing(tmp_path: Path) -> None:
-    with Sink() as sink:
-        chaos = Chaos(tmp_path, sink)
+    with Sink() as sink, Chaos(tmp_path, sink) as chaos:
         chaos.run(times=5)
         figures = chaos.figures()
         (ROOT / "build").mkdir(exist_ok=True)
         (ROOT / "build" / "chaos.json").write_text(json.dumps(figures, indent=2))
         print(json.dumps(figures, indent=2))
-    assert not chaos.crashes
     assert figures["lost"] == figures["duplicated"] == 0
     assert figures["kills"] - figures["kills_with_nothing_in_flight"] >= 100
     missed = [f"{name} {point}" for name in POINTS for point in POINTS[name] if chaos.kills[name, point] < 5]
@@ -38,7 +36,6 @@ def test_a_hundred_deaths_lose_and_double_nothing(tmp_path: Path) -> None:
 
 
 def test_a_sender_that_says_sent_before_it_sends_is_caught(tmp_path: Path) -> None:
-    with Sink() as sink:
-        chaos = Chaos(tmp_path, sink)
+    with Sink() as sink, Chaos(tmp_path, sink) as chaos:
         chaos.run(times=6, wrong_sender=True, only=("sender",))
     assert chaos.lost()

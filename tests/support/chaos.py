@@ -16,9 +16,10 @@ import sys
 import threading
 import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import msgspec
 from client import Client
@@ -62,11 +63,19 @@ class Victim:
     point: str = ""
     since: float = 0.0
 
+    @property
+    def log(self) -> Path:
+        return self.chaos.folder / f"{self.name}.log"
+
+    def last_lines(self, count: int = 10) -> str:
+        """The end of what it said."""
+        return "\n".join(self.log.read_text("utf-8", "replace").splitlines()[-count:])
+
     def start(self, point: str = "") -> None:
         self.point, self.since = point, time.monotonic()
         passes = self.chaos.random.randint(1, 5) if self.name != "tables" else 1
         fault = {"RAPPORT_FAULT": f"{point}:{passes}"} if point else {}
-        with (self.chaos.folder / f"{self.name}.log").open("ab") as out:
+        with self.log.open("ab") as out:
             self.process = subprocess.Popen(
                 self.command, env=self.chaos.environment | fault, cwd=ROOT, stdout=out, stderr=out
             )
@@ -82,12 +91,9 @@ class Victim:
                 self.point = "random"
             else:
                 return
-        if self.process.returncode == -signal.SIGKILL:
-            self.chaos.died(self.name, self.point)
-        else:
-            self.chaos.crashes.append(f"{self.name} ended with {self.process.returncode}")
-            if len(self.chaos.crashes) > 20:
-                raise RuntimeError(f"{self.chaos.crashes[-1]} again and again; see {self.chaos.folder}")
+        if self.process.returncode != -signal.SIGKILL:
+            raise RuntimeError(f"{self.name} ended with {self.process.returncode} of its own:\n{self.last_lines()}")
+        self.chaos.died(self.name, self.point)
         self.start(self.points.pop() if self.points and not self.chaos.over else "")
 
     def stop(self) -> None:
@@ -95,10 +101,16 @@ class Victim:
         self.process.terminate()
         self.process.wait(60)
 
+    def kill(self) -> None:
+        """End it, whatever it does."""
+        if self.process:
+            self.process.kill()
+            self.process.wait()
+
 
 @dataclass
 class Chaos:
-    """One installation, its load, its deaths, its truth."""
+    """One installation, its load, its deaths, its truth; a context, at whose end no process of it is left."""
 
     folder: Path
     sink: Sink
@@ -106,7 +118,7 @@ class Chaos:
     random: random.Random = field(init=False)
     kills: Counter[tuple[str, str]] = field(default_factory=Counter)
     idle_kills: int = 0
-    crashes: list[str] = field(default_factory=list)
+    victims: list[Victim] = field(default_factory=list)
     people: int = 0
     over: bool = False
     posting: bool = False
@@ -120,27 +132,35 @@ class Chaos:
         path = os.pathsep.join((str(ROOT), str(ROOT / "tests" / "support")))
         self.environment = {**os.environ, "PYTHONPATH": path, "RAPPORT_SECRET_CHAOS": SECRET}
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.over = True
+        for victim in self.victims:
+            victim.kill()
+
     def run(self, times: int, *, wrong_sender: bool = False, only: tuple[str, ...] = tuple(POINTS)) -> None:
         """Let every process in `only` die `times` times at each of its points, under load; then let all rest."""
         lines = commands(self.config)
         if wrong_sender:
             script = ROOT / "tests" / "support" / "hasty_sender.py"
             lines["sender"] = [sys.executable, str(script), str(self.config.data), str(self.config.workspace)]
-        victims = [Victim(name, line, self._plan(name, times, only), self) for name, line in lines.items()]
-        for victim in victims:
+        self.victims = [Victim(name, line, self._plan(name, times, only), self) for name, line in lines.items()]
+        for victim in self.victims:
             victim.start()
         loading = threading.Thread(target=self._load, daemon=True)
         loading.start()
-        self._settle(victims, lambda: self.people > 20)
-        for victim in victims:
+        self.settle(lambda: self.people > 20)
+        for victim in self.victims:
             if victim.points:
                 victim.stop()
                 victim.start(victim.points.pop())
-        self._settle(victims, lambda: not any(victim.points or victim.point for victim in victims))
+        self.settle(lambda: not any(victim.points or victim.point for victim in self.victims))
         self.over = True
         loading.join()
-        self._settle(victims, self._at_rest)
-        for victim in sorted(victims, key=lambda victim: victim.name == "tables"):
+        self.settle(self._at_rest)
+        for victim in sorted(self.victims, key=lambda victim: victim.name == "tables"):
             victim.stop()
 
     def died(self, name: str, point: str) -> None:
@@ -210,13 +230,13 @@ class Chaos:
         waiting = found.unread_external or found.unread_derived or found.unread_intents or found.open
         return not waiting and not self._in_flight()
 
-    def _settle(self, victims: list[Victim], enough: Any, within: float = 900.0) -> None:
+    def settle(self, enough: Callable[[], bool], within: float = 900.0) -> None:
         """Keep the processes alive until `enough`, or until nothing more can be expected."""
         given_up, pause = time.monotonic() + within, threading.Event()
         patience = 60.0 if self.over else within
         given_up = min(given_up, time.monotonic() + patience)
         while not enough() and time.monotonic() < given_up:
-            for victim in victims:
+            for victim in self.victims:
                 victim.look()
             pause.wait(0.05)
 

@@ -41,6 +41,9 @@ class Hasty(Delivery):
         for send in self._promised:
             self._start(send.message.key, send)
 
+    def _settle(self, *_: Any) -> None:
+        """What an attempt brings is of no interest any more: what came of it was written down before."""
+
     def _sink(self, send: Any) -> Any:
         return self.lanes[send.message.tenant, send.message.channel].sink
 
