@@ -6,6 +6,7 @@ must come out, byte for byte, however the input is cut. What the replay derives 
 
 from __future__ import annotations
 
+import re
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -34,6 +35,7 @@ TOPICS: dict[str, Any] = {"intents": Message, "feedback": Derived, "rows": Row}
 CLOSE = 1e-3
 """How far a model's score may differ: models are no part of the promise of equal bytes, their labels are."""
 SHOWN = 5
+_OURS = re.compile(r"[0-9a-f]{32}(?:-[0-9a-f]{32})?")
 
 
 @dataclass
@@ -41,7 +43,7 @@ class Output:
     """What a lane handed over, as counts of digests (with scores left out), and the scores by record id."""
 
     counts: dict[str, Counter[bytes]] = field(default_factory=lambda: {topic: Counter() for topic in TOPICS})
-    examples: dict[bytes, str] = field(default_factory=dict)
+    examples: dict[bytes, Any] = field(default_factory=dict)
     scores: dict[str, float] = field(default_factory=dict)
 
     def add(self, topic: str, records: Iterable[Any]) -> None:
@@ -49,7 +51,7 @@ class Output:
             plain = self._without_score(record)
             digest = blake2b(pack(plain), digest_size=16).digest()
             self.counts[topic][digest] += 1
-            self.examples.setdefault(digest, f"{topic}: {plain!r:.300}")
+            self.examples.setdefault(digest, plain)
 
     def _without_score(self, record: Any) -> Any:
         if isinstance(record, Classification):
@@ -106,14 +108,37 @@ def handed_over(folder: Path) -> Output:
 
 
 def compare(live: Output, again: Output) -> Iterator[str]:
-    """One line for each record that only one side has, and for each score that is too far off."""
+    """One line for each record that only one side has, and for each score that is too far off.
+
+    Shows what kind of record, which one, and which of its fields differ from the other side's; never what they hold.
+    """
     for topic in TOPICS:
         for what, more, less in (("only live", live, again), ("only replayed", again, live)):
+            others = {name_of(less.examples[digest]): less.examples[digest] for digest in less.counts[topic]}
             for digest, count in (more.counts[topic] - less.counts[topic]).items():
-                yield f"{what}, {count} times: {more.examples[digest]}"
+                found = more.examples[digest]
+                fields = differing(found, others.get(name_of(found)))
+                yield f"{what}, {count} times: {topic}: {' '.join(name_of(found))}{fields}"
     for name, score in live.scores.items():
         if abs(again.scores.get(name, score) - score) > CLOSE:
-            yield f"score of {name}: live {score}, replayed {again.scores[name]}"
+            yield f"score of {_shown(name)}: live {score}, replayed {again.scores[name]}"
+
+
+def name_of(record: Any) -> tuple[str, str]:
+    """What kind of record it is, and its id: a hash of ours, or the hash of what stands in its place."""
+    return type(record).__name__, _shown(record.key if isinstance(record, Message) else record.id)
+
+
+def _shown(name: str) -> str:
+    return name if _OURS.fullmatch(name) else blake2b(name.encode(), digest_size=8).hexdigest()
+
+
+def differing(record: Any, other: Any) -> str:
+    """The names of the fields in which two records differ; nothing if there is only one."""
+    if other is None:
+        return ""
+    names = [name for name in record.__struct_fields__ if getattr(record, name) != getattr(other, name)]
+    return f" differs in {', '.join(names)}"
 
 
 def say(text: str) -> None:

@@ -43,8 +43,24 @@ REASONS = (
 """All reasons for which a record fails before it reaches its person."""
 
 
+def form_of(value: object) -> str:
+    """What kind of thing came and how long it is. Details show no more: a name, an address may stand anywhere."""
+    if value is None:
+        return "nothing"
+    if isinstance(value, bool):
+        return "true or false"
+    if isinstance(value, str | bytes):
+        return f"text of {len(value)} characters"
+    if isinstance(value, list | dict):
+        return f"{'a list' if isinstance(value, list) else 'an object'} of {len(value)}"
+    return "a number"
+
+
 class Refused(ValueError):
-    """A record that cannot be taken: `reason` is one of `REASONS`, `detail` says what was expected and what came."""
+    """A record that cannot be taken: `reason` is one of `REASONS`, `detail` says what was expected and what came.
+
+    A detail never holds anything of the record but its form (see `form_of`) and names of fields that are ours.
+    """
 
     def __init__(self, reason: str, detail: str = "") -> None:
         super().__init__(f"{reason}: {detail}")

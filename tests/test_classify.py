@@ -144,8 +144,7 @@ def test_a_refused_mention_is_one_failure_and_one_line() -> None:
     out = refuse(post, RuntimeError("x" * 1_000))
     assert [(row.id, row.disposition, row.reason) for row in lines(out)] == [(line_id(post), "failed", "model_error")]
     (failure,) = out.failures
-    assert failure.detail.startswith("RuntimeError: xxx")
-    assert len(failure.detail) == 200
+    assert failure.detail == "RuntimeError", "what an error says may hold what the post says"
     assert failure.body == b"{}"
 
 
@@ -210,9 +209,7 @@ def each_line_once(batches: Iterable[Rows]) -> None:
 
 
 def one_failure(batches: Iterable[Failures]) -> None:
-    assert [(each.sequence, each.detail) for batch in batches for each in batch.items] == [
-        (3, "RuntimeError: poisoned")
-    ]
+    assert [(each.sequence, each.detail) for batch in batches for each in batch.items] == [(3, "RuntimeError")]
 
 
 def two_go_back(batches: Iterable[Feedback]) -> None:

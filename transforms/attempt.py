@@ -141,7 +141,6 @@ def _ring_one(stage: Stage[Any], cabinet: Cabinet, wake: Wake) -> Outputs:
     except Exception as error:
         attempt.drop()
         name = derived_id("failure", stage.name, "wake", key, time)
-        detail = f"{type(error).__name__}: {error}"[:500]
-        return Outputs(failures=[Failure(name, "", stage.name, "wake", detail, key, time, 0, 0)])
+        return Outputs(failures=[Failure(name, "", stage.name, "wake", type(error).__name__, key, time, 0, 0)])
     attempt.keep()
     return outputs

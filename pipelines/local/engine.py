@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter, sleep
+from traceback import format_tb
 
 from pipelines.local.figures import Gauge
 from pipelines.local.plan import Plan
@@ -112,7 +113,7 @@ class Engine:
             self._give_up()
             if pull is None or self._attempt(pull) is None:
                 raise  # not the records: a timer, or the watermark
-            _log.exception("a bundle failed; looking for the records that it cannot take", exc_info=error)
+            _log.error("a bundle failed; looking for the records that it cannot take: %s", _where(error))
             self._without_poison(pull, watermark)
 
     def _discarded(self) -> bool:
@@ -141,7 +142,8 @@ class Engine:
         return None
 
     def _refuse(self, placed: Placed, error: Exception) -> None:
-        _log.error("record %d of partition %d cannot be taken: %s", placed.sequence, placed.partition, error)
+        kind = type(error).__name__
+        _log.error("record %d of partition %d cannot be taken: %s", placed.sequence, placed.partition, kind)
         self._transaction.append("rows", self._hooks.refuse(placed, error))
         self.figures.poison += 1
 
@@ -202,3 +204,8 @@ class Engine:
             address = self._hooks.keep_from(self._store.stamp)
             if address is not None:
                 keep_from(address)
+
+
+def _where(error: Exception) -> str:
+    """The kind of an error and where it came from; its text may hold what a record says, so it stays out of the log."""
+    return type(error).__name__ + "\n" + "".join(format_tb(error.__traceback__))

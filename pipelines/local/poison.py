@@ -13,8 +13,6 @@ from schemas.keys import derived_id
 from schemas.records import Block, Entry, Failure, Row
 from transforms.batches import Pull
 
-LONGEST_DETAIL = 500
-
 
 class Placed(NamedTuple):
     """One entry with its place in the journal."""
@@ -35,9 +33,8 @@ Attempt = Callable[[Pull | None], Exception | None]
 def refuse(placed: Placed, error: Exception) -> list[Row]:
     """One failure with the record's bytes."""
     name = derived_id("engine", placed.partition, placed.sequence)
-    detail = f"{type(error).__name__}: {error}"[:LONGEST_DETAIL]
     entry, place = placed.entry, placed[:3]
-    return [Failure(name, entry.tenant, "engine", "poison", detail, entry.body, *place)]
+    return [Failure(name, entry.tenant, "engine", "poison", type(error).__name__, entry.body, *place)]
 
 
 def separate(pull: Pull, attempt: Attempt) -> tuple[Pull | None, list[tuple[Placed, Exception]]]:

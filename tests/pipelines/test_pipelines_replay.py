@@ -36,6 +36,15 @@ def test_each_side_s_own_records_are_named() -> None:
     assert len(list(compare(output(FAILURE), output(replace(FAILURE, body=b"["))))) == 2
 
 
+def test_a_difference_names_its_fields_and_never_what_they_hold() -> None:
+    changed = replace(FAILURE, id="ana@people.example", detail="ana@people.example", body=b"ana@people.example")
+    first, second = compare(output(changed), output(replace(changed, detail="", body=b"{")))
+    assert first.startswith("only live, 1 times: rows: Failure ") and first.endswith(" differs in detail, body")
+    assert second.startswith("only replayed") and "ana@" not in first + second
+    named = replace(FAILURE, id="0f" * 16)
+    assert list(compare(output(named), output())) == [f"only live, 1 times: rows: Failure {named.id}"]
+
+
 def test_a_record_that_left_twice_is_a_difference() -> None:
     assert list(compare(output(FAILURE, FAILURE), output(FAILURE)))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from schemas.failures import BAD_VALUE, Refused
+from schemas.failures import BAD_VALUE, Refused, form_of
 
 MOST = 10**12
 """The largest amount, in hundredths."""
@@ -33,7 +33,7 @@ def demand(value: object, field: str) -> int:
     """An amount that counts. Raises Refused (bad_value)."""
     amount = hundredths(value)
     if amount is None:
-        raise Refused(BAD_VALUE, f"{field}: expected an amount from 0 to {MOST // 100}, got {str(value)[:60]!r}")
+        raise Refused(BAD_VALUE, f"{field}: expected an amount from 0 to {MOST // 100}, got {form_of(value)}")
     return amount
 
 

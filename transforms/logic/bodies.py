@@ -84,7 +84,7 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(found) != len(pairs):
         keys = [key for key, _ in pairs]
         twice = next(key for key in keys if keys.count(key) > 1)
-        raise Refused(DUPLICATE_KEY, f"expected each key once, got {twice[:60]!r} again")
+        raise Refused(DUPLICATE_KEY, f"expected each key once, got one of {len(twice)} characters again")
     return found
 
 

@@ -74,7 +74,7 @@ def classify(mentions: Sequence[Mention], brands: Mapping[str, Gazetteer], model
 def refuse(mention: Mention, error: Exception) -> Outputs:
     """What to record for a mention that `classify` could not take: one failure and its line."""
     out = Outputs()
-    _fail(out, mention, MODEL_ERROR, f"{type(error).__name__}: {error}")
+    _fail(out, mention, MODEL_ERROR, type(error).__name__)
     return out
 
 

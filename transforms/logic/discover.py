@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from schemas.failures import STEP_FAILED, UNKNOWN_KIND, UNREADABLE, Refused
+from schemas.failures import STEP_FAILED, UNKNOWN_KIND, UNREADABLE, Refused, form_of
 from schemas.keys import derived_id
 from schemas.records import Block, Entry, Event, EventRow, Failure, Mention, MentionRow
 from transforms.logic.events import event_of
@@ -34,7 +34,7 @@ def _unreadable(entry: Entry, block: Block, sequence: int) -> Read:  # noqa: ARG
 
 
 def _unknown(entry: Entry, block: Block, sequence: int) -> Read:  # noqa: ARG001
-    raise Refused(UNKNOWN_KIND, f"expected one of {', '.join(READERS)}, got {entry.kind[:60]!r}")
+    raise Refused(UNKNOWN_KIND, f"expected one of {', '.join(READERS)}, got {form_of(entry.kind)}")
 
 
 READERS: Mapping[str, Callable[[Entry, Block, int], Read]] = {
@@ -64,7 +64,7 @@ def discover(blocks: Iterable[Block], lane: str, notes: Counter[str] | None = No
             except Refused as refused:
                 _refuse(out, entry, block, sequence, refused)
             except Exception as error:  # the isolation wall of this stage
-                _refuse(out, entry, block, sequence, Refused(STEP_FAILED, f"{type(error).__name__}: {error}"))
+                _refuse(out, entry, block, sequence, Refused(STEP_FAILED, type(error).__name__))
             else:
                 taken.append(found)
                 if note:

@@ -6,7 +6,7 @@ from functools import lru_cache
 
 from msgspec.structs import replace
 
-from schemas.failures import MISSING_FIELD, NOT_TRUSTED, Refused
+from schemas.failures import MISSING_FIELD, NOT_TRUSTED, Refused, form_of
 from schemas.records import (
     CLAIMED,
     Aliased,
@@ -117,7 +117,7 @@ def _fact(kind: str, call: Call) -> tuple[AnyFact, Properties]:
 def _aliased(call: Call) -> Aliased:
     previous = opaque(call.previous)
     if not previous:
-        raise Refused(MISSING_FIELD, f"previousId: expected an id, got {str(call.previous)[:60]!r}")
+        raise Refused(MISSING_FIELD, f"previousId: expected an id, got {form_of(call.previous)}")
     return Aliased(previous)
 
 

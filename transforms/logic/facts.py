@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, cast
 import msgspec
 from msgspec import Struct
 
-from schemas.failures import MISSING_FIELD, WRONG_TYPE, Refused
+from schemas.failures import MISSING_FIELD, WRONG_TYPE, Refused, form_of
 from schemas.records import (
     AnyFact,
     CartUpdated,
@@ -168,7 +168,7 @@ def _order_id(said: Purchase) -> str:
 def _demanded(value: object, field: str) -> str:
     text = opaque(value)
     if not text:
-        raise Refused(MISSING_FIELD, f"{field}: expected text or a number, got {str(value)[:60]!r}")
+        raise Refused(MISSING_FIELD, f"{field}: expected text or a number, got {form_of(value)}")
     return text
 
 

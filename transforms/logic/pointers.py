@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 from msgspec.structs import replace
 
-from schemas.failures import NO_IDENTIFIER, STEP_FAILED, UNKNOWN_KEY, Refused
+from schemas.failures import NO_IDENTIFIER, STEP_FAILED, UNKNOWN_KEY, Refused, form_of
 from schemas.keys import address_in, address_of
 from schemas.records import CLAIMED, Aliased, Confirmed, CutsPublished, Event, Ids, Known, Past, Receipt, Route
 from transforms.logic import lines, trails
@@ -67,7 +67,7 @@ class Pointers:
     def refuse(self, event: Event, error: Exception) -> Outputs:
         """One failure and its line."""
         out = Outputs()
-        _fail(out, event, STEP_FAILED, f"{type(error).__name__}: {error}")
+        _fail(out, event, STEP_FAILED, type(error).__name__)
         return out
 
     # --- one event ----------------------------------------------------------------------------------------------------
@@ -201,7 +201,7 @@ def _address_in(key: str) -> bytes:
     try:
         return address_in(key)
     except ValueError as error:
-        raise Refused(UNKNOWN_KEY, str(error)) from error
+        raise Refused(UNKNOWN_KEY, f"key: expected a send key of ours, got {form_of(key)}") from error
 
 
 def _person_in(token: str) -> bytes:

@@ -58,7 +58,7 @@ class Repeats:
     def refuse(self, item: Item, error: Exception) -> Outputs:
         """One failure and its line."""
         out = Outputs()
-        _fail(out, item, STEP_FAILED, f"{type(error).__name__}: {error}")
+        _fail(out, item, STEP_FAILED, type(error).__name__)
         return out
 
     def _judge(self, shard: Shard, items: Sequence[Item], out: Outputs) -> None:
@@ -70,7 +70,7 @@ class Repeats:
             elif verdict == REPEATED:
                 _line(out, item, FILTERED, DUPLICATE)
             else:
-                _fail(out, item, CONFLICT, f"{item.id[:100]} came before with another body")
+                _fail(out, item, CONFLICT, "the same id came before with another body")
 
     def _numbers(self, items: Sequence[Item]) -> Sequence[int]:
         """The 64-bit ids, all read from their hashes at once."""

@@ -9,7 +9,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from schemas.codec import UnknownVersion, unpack
-from schemas.failures import BAD_VALUE, NOT_TRUSTED, UNKNOWN_VERSION, WRONG_TYPE, Refused
+from schemas.failures import BAD_VALUE, NOT_TRUSTED, UNKNOWN_VERSION, WRONG_TYPE, Refused, form_of
 from schemas.records import CLAIMED, OWN, Block, Derived, Entry, Event, Ids, Place, Receipt, Route
 from transforms.logic.bodies import check, check_keys, decode
 from transforms.logic.eventids import id_of
@@ -46,7 +46,7 @@ def receipt_of(entry: Entry, block: Block, sequence: int) -> tuple[Event, str]:
     said = decode(_reports, entry.body)
     key, state = opaque(said.key), said.state
     if not isinstance(state, str) or state not in STATES:
-        raise Refused(BAD_VALUE, f"state: expected one of {', '.join(sorted(STATES))}, got {str(state)[:60]!r}")
+        raise Refused(BAD_VALUE, f"state: expected one of {', '.join(sorted(STATES))}, got {form_of(state)}")
     time, note = event_time(moment(said.at), 0, block.received_at)
     attempt = said.attempt if isinstance(said.attempt, int) and 0 <= said.attempt < 1 << 31 else 0
     code = label(str(said.code) if isinstance(said.code, int) else said.code, 60)
@@ -98,6 +98,6 @@ def _unpacked(body: bytes) -> Derived:
     try:
         return unpack(body, Derived)
     except UnknownVersion as error:
-        raise Refused(UNKNOWN_VERSION, str(error)) from error
+        raise Refused(UNKNOWN_VERSION, "derived: expected a version that this Rapport knows") from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise Refused(WRONG_TYPE, str(error)) from error
+        raise Refused(WRONG_TYPE, f"derived: expected a record of ours, got {form_of(body)}") from error

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from schemas.failures import BAD_TIME, Refused
+from schemas.failures import BAD_TIME, Refused, form_of
 from schemas.records import DAY, MINUTE, SECOND
 
 AHEAD = 5 * MINUTE
@@ -82,4 +82,4 @@ def _number(value: str | int | float) -> int:
 
 
 def _bad(value: object) -> Refused:
-    return Refused(BAD_TIME, f"expected an ISO time or a number since 1970, got {str(value)[:60]!r}")
+    return Refused(BAD_TIME, f"expected an ISO time or a number since 1970, got {form_of(value)}")
