@@ -12,17 +12,21 @@ from typing import Any, TypeVar
 
 import click
 
-from pipelines.config import SAMPLE, Config, ConfigError
+from pipelines.config import SAMPLE, Config
 from schemas.records import SECOND
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
+_PORT = click.IntRange(0, 65_535)
+_SPEED = click.FloatRange(0, 10_000_000, min_open=True)
+_SHARDS = click.IntRange(1, 1024)
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 _NO_SYNC = click.option(
     "--no-sync", is_flag=True, help="Do not wait for the disk: safe against kill -9, not against power loss."
 )
 _KEEP = click.option(
     "--keep",
+    type=click.IntRange(1, 36_500),
     default=7,
     show_default=True,
     help="Days that journal and logs go back at least; a replay needs all of them.",
@@ -59,16 +63,37 @@ def stopper() -> Callable[[], bool]:
     return told.is_set
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
-def cli() -> None:
+class Program(click.Group):
+    """The commands, behind the one wall at which an error that a person can mend becomes a sentence."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command that was asked for."""
+        try:
+            return super().invoke(ctx)
+        except Exception as error:
+            from pipelines.trouble import told
+
+            found = told(error)
+            if found is None or ctx.params["debug"]:
+                raise
+        sentence, status = found
+        click.echo(f"rapport: {sentence}", err=True)
+        sys.exit(status)
+
+
+@click.group(cls=Program, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--debug", is_flag=True, envvar="RAPPORT_DEBUG", help="Show where in the program an error arose.")
+def cli(debug: bool) -> None:
     """Rapport listens to what people say and do around a brand and answers each of them within seconds."""
 
 
 @cli.command()
 @place
 @click.option("--host", default="127.0.0.1", show_default=True)
-@click.option("--port", default=8000, show_default=True)
-@click.option("--speed", default=1.0, help="How many times faster than real time the journal's clock runs.")
+@click.option("--port", type=_PORT, default=8000, show_default=True)
+@click.option(
+    "--speed", type=_SPEED, help="How many times faster than real time a new journal's clock runs. [default: 1]"
+)
 @click.option("--start", type=click.DateTime(), help="When a new journal's clock starts (UTC). [default: now]")
 @click.option("--follow", type=_FILE, multiple=True, help="JSON lines to read as they grow; may be repeated.")
 @_KEEP
@@ -78,7 +103,7 @@ def door(
     workspace: Path,
     host: str,
     port: int,
-    speed: float,
+    speed: float | None,
     start: datetime | None,
     follow: tuple[Path, ...],
     keep: int,
@@ -86,12 +111,13 @@ def door(
 ) -> None:
     """Accept records over HTTP and write the journal."""
     from pipelines.accept import Feed
-    from pipelines.clock import open_clock
+    from pipelines.clock import begin_clock
     from pipelines.door import serve
 
-    config = Config(data, workspace, host=host, port=port, speed=speed, sync=not no_sync, keep=keep)
-    if start is not None:
-        open_clock(config.clock_file, speed=speed, start=int(start.replace(tzinfo=UTC).timestamp()) * SECOND)
+    config = Config(data, workspace, host=host, port=port, speed=speed or 1.0, sync=not no_sync, keep=keep)
+    if start is not None or speed is not None:
+        begin = None if start is None else int(start.replace(tzinfo=UTC).timestamp()) * SECOND
+        begin_clock(config.clock_file, speed, begin)
     serve(config, stopper(), feeds=[Feed(file) for file in follow])
 
 
@@ -117,8 +143,8 @@ def play(data: Path, workspace: Path, files: tuple[Path, ...], columns: Path | N
     "--lane", type=click.Choice(["person", "listen"]), default="person", show_default=True, help="Without --all."
 )
 @click.option("--all", "everything", is_flag=True, help="All processes of a small shop under one roof.")
-@click.option("--port", default=8000, show_default=True, help="The door's port, with --all.")
-@click.option("--shards", default=4, show_default=True, help="Virtual shards; fixed for a data folder.")
+@click.option("--port", type=_PORT, default=8000, show_default=True, help="The door's port, with --all.")
+@click.option("--shards", type=_SHARDS, default=4, show_default=True, help="Virtual shards; fixed for a data folder.")
 @_KEEP
 @_NO_SYNC
 def run(
@@ -157,13 +183,15 @@ def record(data: Path, workspace: Path) -> None:
 @cli.command()
 @place
 @click.option("--verify", is_flag=True, help="Recompute everything from the journal and compare with what left.")
-@click.option("--bundle", default=0, help="Records a bundle. [default: another than the live run's]")
-@click.option("--shards", default=7, show_default=True, help="Virtual shards; the result must not depend on it.")
+@click.option("--bundle", type=click.IntRange(min=1), default=333, show_default=True, help="Records a bundle.")
+@click.option(
+    "--shards", type=_SHARDS, default=7, show_default=True, help="Virtual shards; the result must not depend on it."
+)
 def replay(data: Path, workspace: Path, verify: bool, bundle: int, shards: int) -> None:
     """Run the journal again, from its beginning, in a fresh process that only reads."""
     from pipelines.replay import replay as run_replay
 
-    sys.exit(run_replay(Config(data, workspace, shards=shards, bundle=bundle or 333), verify=verify))
+    sys.exit(run_replay(Config(data, workspace, shards=shards, bundle=bundle), verify=verify))
 
 
 @cli.command()
@@ -188,10 +216,21 @@ def console(data: Path, workspace: Path, plain: bool) -> None:
 
 @cli.command()
 @place
-@click.option("--seconds", default=0.0, help="End by itself after so many seconds. [default: Ctrl-C ends]")
+@click.option(
+    "--seconds",
+    type=click.FloatRange(min=0),
+    default=0.0,
+    help="End by itself after so many seconds. [default: Ctrl-C ends]",
+)
 @click.option("--plain", is_flag=True, help="Lines of text instead of a live view.")
-@click.option("--speed", default=300.0, show_default=True, help="How many times faster than real time.")
-@click.option("--rate", default=300, show_default=True, help="Events a second from the synthetic world.")
+@click.option("--speed", type=_SPEED, default=300.0, show_default=True, help="How many times faster than real time.")
+@click.option(
+    "--rate",
+    type=click.IntRange(1, 100_000),
+    default=300,
+    show_default=True,
+    help="Events a second from the synthetic world.",
+)
 def demo(data: Path, workspace: Path, seconds: float, plain: bool, speed: float, rate: int) -> None:
     """A synthetic shop, the real job, and a live view; at the end everything is compared with what was planted."""
     from pipelines.demo.demo import demo as run_demo
@@ -200,7 +239,7 @@ def demo(data: Path, workspace: Path, seconds: float, plain: bool, speed: float,
 
 
 def main() -> None:
-    """The entry point: errors of configuration are one sentence, not a traceback."""
+    """The entry point: an error that a person can mend is one sentence, not a traceback."""
     try:
         cli(standalone_mode=False)
     except click.ClickException as error:
@@ -208,9 +247,6 @@ def main() -> None:
         sys.exit(error.exit_code)
     except click.Abort:
         sys.exit(130)
-    except ConfigError as error:
-        click.echo(f"rapport: {error}", err=True)
-        sys.exit(2)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ Reads files only, also while everything runs. Lines that the table writer has no
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -31,12 +32,20 @@ from transforms.stores.state import POSITION
 MENTION = "mention"
 LANES = ("person", "listen")
 PARTITION_BITS = 44
+TRIES = 5
 
 Places = np.ndarray[Any, np.dtype[np.int64]]
 
 
 def census(config: Config) -> Census:
-    """All counts of a data folder as it stands now."""
+    """All counts of a data folder as it stands now; counted again where files were merged away in that moment."""
+    for _ in range(TRIES - 1):
+        with suppress(FileNotFoundError):
+            return _census(config)
+    return _census(config)
+
+
+def _census(config: Config) -> Census:
     door = last_counts(config.folder("journal"))
     ends = {name: numbers(config.folder(name)) for name in LOGS}
     sender = sender_counts(config.folder("sender"))

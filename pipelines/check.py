@@ -56,18 +56,10 @@ def check_data(config: Config) -> Report:
     off is counted again before it is called so.
     """
     for _ in range(TRIES):
-        found = _counted(config)
-        if found is not None and not problems(found):
+        found = lines(census(config))
+        if not problems(found):
             break
-    found = found or lines(census(config))
     return Report(found, problems(found), memory(config))
-
-
-def _counted(config: Config) -> list[Line] | None:
-    try:
-        return lines(census(config))
-    except FileNotFoundError:
-        return None  # files were merged in this moment
 
 
 def memory(config: Config) -> dict[str, Any]:

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import msgspec
 
+from pipelines.config import ConfigError
+
 
 def real_now() -> int:
     """Microseconds since 1970, from the system clock."""
@@ -85,6 +87,19 @@ def open_clock(file: Path, *, speed: float = 1.0, start: int | None = None, resu
         anchor = _Anchor(resume_at, real_now(), anchor.speed)
         _save(file, anchor)
     return Clock(anchor.journal, anchor.real, anchor.speed)
+
+
+def begin_clock(file: Path, speed: float | None, start: int | None = None) -> None:
+    """Make the clock of a new data folder. Raises ConfigError if the folder has one that runs at another speed.
+
+    `speed` None is real time in a new folder, and whatever it has in an old one.
+    """
+    clock = open_clock(file, speed=speed or 1.0, start=start)
+    if speed is not None and clock.speed != speed:
+        raise ConfigError(
+            f"speed: expected {clock.speed:g}, at which time runs in {file.parent}, got {speed:g}; "
+            "leave --speed out, or name a new folder with --data"
+        )
 
 
 def _save(file: Path, anchor: _Anchor) -> None:

@@ -47,10 +47,16 @@ class Config:
             raise ConfigError(f"shards: expected 1 to 1024, got {self.shards}")
         if not 0 < self.speed <= 10_000_000:
             raise ConfigError(f"speed: expected more than 0 and at most 10000000, got {self.speed}")
+        if not 0 <= self.port <= 65_535:
+            raise ConfigError(f"port: expected 0 to 65535, got {self.port}")
+        if self.bundle < 1:
+            raise ConfigError(f"bundle: expected 1 record or more, got {self.bundle}")
         if not 1 <= self.keep <= 36_500:
             raise ConfigError(f"keep: expected 1 to 36500 days, got {self.keep}")
         if not self.workspace.is_dir():
             raise ConfigError(f"workspace: expected a folder, {self.workspace} is none; see `rapport check --help`")
+        if self.data.exists() and not self.data.is_dir():
+            raise ConfigError(f"data: expected a folder, {self.data} is a file; name another one with --data")
 
     def folder(self, name: str) -> Path:
         """The folder of one part: journal, door, person, listen, sender, tables, status."""
@@ -65,9 +71,13 @@ class Config:
     def clock_file(self) -> Path:
         return self.data / "clock.json"
 
+    @property
+    def secret_file(self) -> Path:
+        return self.data / "secret.key"
+
     def secret(self) -> bytes:
         """The key of all identifier hashes in this data folder (32 bytes); made on first use, never leaves it."""
-        file = self.data / "secret.key"
+        file = self.secret_file
         if not file.exists():
             self.data.mkdir(parents=True, exist_ok=True)
             fresh = file.with_suffix(f".{secrets.token_hex(4)}")

@@ -20,7 +20,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from msgspec.structs import replace as changed
 
 from pipelines.census import position
-from pipelines.config import Config
+from pipelines.config import Config, ConfigError
 from pipelines.local.runner import EmbeddedRunner, Limits
 from pipelines.run import job_of
 from pipelines.stream import LANES, build
@@ -30,6 +30,7 @@ from transforms.sources.journal import JournalSource
 from transforms.stores.journal import pack_place
 from transforms.stores.log import LogReader
 from transforms.stores.memory import MemoryRows
+from transforms.stores.segments import segment_starts
 
 TOPICS: dict[str, Any] = {"intents": Message, "feedback": Derived, "rows": Row}
 CLOSE = 1e-3
@@ -64,7 +65,18 @@ class Output:
 
 
 def replay(config: Config, *, verify: bool) -> int:
-    """Replay both lanes; with `verify` the exit status is 1 if anything differs from what the live run handed over."""
+    """Replay both lanes; with `verify` the exit status is 1 if anything differs from what the live run handed over.
+
+    It is 1, too, where that cannot be told because the beginning is gone. Raises ConfigError if there is nothing.
+    """
+    expect_journal(config)
+    if gone := beginnings_gone(config):
+        say(
+            f"expected everything since the beginning, but {' and '.join(gone)} dropped what was older than --keep "
+            f"(here {config.keep} days); start door and lanes with a longer --keep to replay all of it"
+        )
+        if verify:
+            return 1
     status = 0
     for lane in LANES:
         again = recompute(config, lane)
@@ -78,6 +90,24 @@ def replay(config: Config, *, verify: bool) -> int:
             say(f"{lane}: {verdict} ({config.bundle} records a bundle, {config.shards} shards)")
             status |= bool(differences)
     return status
+
+
+def expect_journal(config: Config) -> None:
+    """Raises ConfigError unless there is a journal that a lane has read, and the key that it was read with."""
+    if not segment_starts(config.folder("journal")):
+        raise ConfigError(
+            f"data: expected a journal in {config.folder('journal')}, there is none to replay; see --data"
+        )
+    if not any(position(config.folder(lane)) for lane in LANES):
+        raise ConfigError(f"data: expected a lane that has read the journal in {config.data}, none has; run one first")
+    if not config.secret_file.exists():
+        raise ConfigError(f"data: expected the key {config.secret_file}, there is none; restore it from a copy")
+
+
+def beginnings_gone(config: Config) -> list[str]:
+    """The logs that no longer reach back to their beginning."""
+    starts = {name: segment_starts(config.folder(name))[:1] for name in ("journal", *LANES)}
+    return [name for name, first in starts.items() if first and first[0] > 0]
 
 
 def recompute(config: Config, lane: str) -> Output:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from schemas.codec import unpack_many
 from schemas.records import SECOND, Record, Row
 from transforms.stores.log import Frame, LogReader
 from transforms.stores.parquet import SMALL, Cursor, TableFolder
+from transforms.stores.segments import Lock, make_folder
 
 LOGS = ("person", "listen", "sender")
 PERIOD = 60 * SECOND
@@ -26,10 +28,15 @@ log = logging.getLogger("rapport.tables")
 
 
 def run(config: Config, stop: Callable[[], bool] | None = None) -> None:
-    """Write tables until `stop` says so; what is there by then is sealed too."""
+    """Write tables until `stop` says so; what is there by then is sealed too. Raises LogBusy for a second writer."""
+    make_folder(config.folder("tables"), sync=True)
+    with closing(Lock(config.folder("tables"))):
+        _run(config, stop or (lambda: False))
+
+
+def _run(config: Config, told: Callable[[], bool]) -> None:
     writer = TableWriter(config)
     status = Status(config.folder("status"), "tables")
-    told = stop or (lambda: False)
     while not told():
         if not writer.turn():
             time.sleep(POLL)

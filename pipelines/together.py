@@ -1,7 +1,13 @@
-"""All processes of a small shop under one roof: started together, watched, started again if one dies."""
+"""All processes of a small shop under one roof: started together, watched, started again if one dies.
+
+A process that dies is named with its last words and started again after a pause that doubles each time. One that keeps
+dying as soon as it is up ends the whole household: somebody has to look.
+"""
 
 from __future__ import annotations
 
+import re
+import signal
 import subprocess
 import sys
 import time
@@ -11,10 +17,19 @@ from pathlib import Path
 
 from pipelines.config import Config
 
-RESTART_AFTER = 1.0
+FIRST_PAUSE, LONGEST_PAUSE = 1.0, 10.0
+"""Seconds before a process is started again: after its first quick death, and at the most."""
+RAN_WELL = 30.0
+"""Seconds after which a death is no longer a quick one."""
+MOST_QUICK = 6
+"""So many quick deaths one after the other, and the household gives up."""
 STOP_WITHIN = 30.0
 
 Commands = Mapping[str, list[str]]
+
+
+class GaveUp(RuntimeError):
+    """A process died again and again; says which, and what it said last."""
 
 
 def commands(config: Config, *door_options: str) -> dict[str, list[str]]:
@@ -33,20 +48,47 @@ def commands(config: Config, *door_options: str) -> dict[str, list[str]]:
     }
 
 
+def complain(line: str) -> None:
+    """Tell the person at the terminal."""
+    sys.stderr.write(line + "\n")
+    sys.stderr.flush()
+
+
+@dataclass(slots=True)
+class Life:
+    """How a process fares: when it was started, how often in a row it died soon, when a dead one is started again."""
+
+    started: float
+    quick: int = 0
+    due: float = 0.0
+
+    def died(self, now: float) -> float:
+        """Note a death; the pause before the next start."""
+        self.quick = self.quick + 1 if now - self.started < RAN_WELL else 1
+        pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** (self.quick - 1))
+        self.due = now + pause
+        return pause
+
+
 @dataclass
 class Household:
-    """Running processes by name; one that dies is started again a second later."""
+    """Running processes by name; one that dies is told of and started again.
+
+    `tell` takes a line for people, `now` gives seconds that only rise.
+    """
 
     commands: Commands
     log: Path
+    tell: Callable[[str], None] = complain
+    now: Callable[[], float] = time.monotonic
     running: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
-    died: dict[str, float] = field(default_factory=dict)
-    restarts: int = 0
+    lives: dict[str, Life] = field(default_factory=dict)
 
     def start(self, *names: str) -> None:
         """Start `names` (default: all)."""
         self.log.mkdir(parents=True, exist_ok=True)
         for name in names or tuple(self.commands):
+            self.lives[name] = Life(self.now())
             self._start(name)
 
     def _start(self, name: str) -> None:
@@ -56,15 +98,22 @@ class Household:
             )
 
     def look(self) -> None:
-        """Start again what has died a while ago."""
-        now = time.monotonic()
-        for name, process in self.running.items():
-            if process.poll() is None:
-                continue
-            if now - self.died.setdefault(name, now) >= RESTART_AFTER:
-                del self.died[name]
-                self.restarts += 1
-                self._start(name)
+        """Tell of each new death, and start again what died a while ago. Raises GaveUp."""
+        for name, process in list(self.running.items()):
+            if process.poll() is not None:
+                self._mourn(name, process.returncode)
+
+    def _mourn(self, name: str, status: int) -> None:
+        life, now = self.lives[name], self.now()
+        if not life.due:
+            pause = life.died(now)
+            words = f"{name} {ending(status)}: {last_words(self.log, name)}"
+            if life.quick >= MOST_QUICK:
+                raise GaveUp(f"{words}, {life.quick} times in a row; see {self.log / name}.log")
+            self.tell(f"{words}; it is started again in {pause:.0f} s")
+        elif now >= life.due:
+            life.started, life.due = now, 0.0
+            self._start(name)
 
     def stop(self, *names: str) -> None:
         """Ask `names` (default: all, in starting order) to end cleanly, and insist after half a minute."""
@@ -80,8 +129,25 @@ class Household:
                 process.wait()
 
 
+def ending(status: int) -> str:
+    """How a process ended, from its exit status."""
+    return f"ended with status {status}" if status >= 0 else f"was ended by {signal.Signals(-status).name}"
+
+
+def last_words(log: Path, name: str) -> str:
+    """The last line that a process wrote, which says what is wrong; our name or an error's dotted one is left out."""
+    lines = (log / f"{name}.log").read_text("utf-8", "replace").strip().splitlines()
+    return re.sub(r"^(rapport|\w+(\.\w+)+): ", "", lines[-1]) if lines else "it said nothing"
+
+
 def run_all(config: Config, stop: Callable[[], bool]) -> int:
-    """Run everything until told to stop; returns the exit status."""
+    """Run everything until told to stop; returns the exit status.
+
+    Raises GaveUp, and before anything is started what `ready.probe` raises.
+    """
+    from pipelines.ready import probe
+
+    probe(config)
     household = Household(commands(config), config.data / "log")
     household.start()
     print(f"door on http://127.0.0.1:{config.port} · logs in {household.log} · Ctrl-C ends", flush=True)  # noqa: T201

@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from pipelines.config import Config
-from pipelines.demo.demo import last_words
 from pipelines.demo.ending import compare_people, recorder_file
 from pipelines.demo.play import Place
 from pipelines.workspace import load
@@ -50,10 +49,3 @@ def test_the_demo_adds_up_goes_on_and_notices_a_difference(tmp_path: Path) -> No
     third = run(tmp_path, "--seconds", "2")
     assert third.returncode == 1
     assert "things do not add up" in third.stdout
-
-
-def test_the_last_words_of_a_process_are_told_without_jargon(tmp_path: Path) -> None:
-    (tmp_path / "door.log").write_text("Traceback\n  x\ntransforms.stores.segments.LogBusy: expected to be alone\n\n")
-    (tmp_path / "sender.log").write_text("")
-    assert last_words(tmp_path, "door") == "expected to be alone"
-    assert last_words(tmp_path, "sender") == "it said nothing"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import http.client
-import re
 import signal
 import socket
 import sys
@@ -12,7 +11,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 
 from pipelines.census import census
 from pipelines.clock import open_clock
@@ -21,7 +19,8 @@ from pipelines.console import View, show
 from pipelines.demo.ending import conclude
 from pipelines.demo.play import Place, Player
 from pipelines.demo.world import BATCH, World
-from pipelines.together import Household, commands
+from pipelines.ready import probe
+from pipelines.together import Household, commands, last_words
 from pipelines.workspace import load
 from schemas.records import SECOND
 from schemas.workspace import Tenant
@@ -40,8 +39,12 @@ class NotReady(RuntimeError):
 
 
 def demo(config: Config, *, seconds: float = 0.0, plain: bool = False, rate: int = 300) -> int:
-    """Run the demo until Ctrl-C, or for `seconds`; 0 if every count and every planted story adds up, else 1."""
+    """Run the demo until Ctrl-C, or for `seconds`; 0 if every count and every planted story adds up, else 1.
+
+    Raises GaveUp if a process dies again and again, and before anything is started what `ready.probe` raises.
+    """
     config = replace(config, port=free_port(config))
+    probe(config)
     tenant = next(iter(load(config.workspace).tenants.values()))
     view = View(config, "Ctrl-C ends it and adds everything up")
     try:
@@ -68,6 +71,7 @@ class Performance:
     def run(self, seconds: float, rate: int, *, plain: bool) -> Place:
         """Everything from the first process to the last; gives how far the world was played. Raises NotReady."""
         with household(self.config) as running:
+            running.tell = self.note
             say(f"starting the shop {self.tenant.name} in {self.config.data} …")
             wait_until_ready(self.config, running, self.stop)
             player = self._player(rate)
@@ -79,6 +83,10 @@ class Performance:
         while self.view.refresh():
             pass
         return player.place
+
+    def note(self, line: str) -> None:
+        """Show a line below the figures, from now on."""
+        self.view.note = line
 
     def _player(self, rate: int) -> Player:
         """The world at the place where an earlier run left it, or a new one."""
@@ -168,12 +176,6 @@ def healthy(config: Config) -> bool:
 def _fresh(config: Config, name: str, since: float) -> bool:
     file = config.folder("status") / f"{name}.json"
     return file.exists() and file.stat().st_mtime >= since - 1
-
-
-def last_words(log: Path, name: str) -> str:
-    """The last line that a process wrote, which says what is wrong; an error's dotted name is left out."""
-    lines = (log / f"{name}.log").read_text("utf-8", "replace").strip().splitlines()
-    return re.sub(r"^\w+(\.\w+)+: ", "", lines[-1]) if lines else "it said nothing"
 
 
 def free_port(config: Config) -> int:

@@ -5,7 +5,10 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from pipelines.clock import Follower, open_clock, real_now
+import pytest
+
+from pipelines.clock import Follower, begin_clock, open_clock, real_now
+from pipelines.config import ConfigError
 from schemas.records import DAY, SECOND
 
 
@@ -43,3 +46,11 @@ def test_a_follower_sees_a_clock_that_was_set_anew(tmp_path: Path) -> None:
     open_clock(file, resume_at=30 * DAY)
     os.utime(file, ns=(1, 1))
     assert 30 * DAY <= follower.now() < 31 * DAY
+
+
+def test_another_speed_than_the_folder_s_is_refused_and_the_same_is_not(tmp_path: Path) -> None:
+    file = tmp_path / "clock.json"
+    begin_clock(file, 60.0, DAY)
+    begin_clock(file, 60.0)
+    with pytest.raises(ConfigError, match=r"speed: expected 60, at which time runs in .*, got 5; leave --speed out"):
+        begin_clock(file, 5.0)

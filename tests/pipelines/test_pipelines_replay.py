@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
 
-from pipelines.replay import CLOSE, Output, compare
+from pipelines.config import Config, ConfigError
+from pipelines.replay import CLOSE, Output, compare, replay
 from schemas.records import Classification, Derived, Failure, Ids, Said
+from transforms.stores.journal import pack_place
+from transforms.stores.log import LogWriter
+from transforms.stores.state import POSITION
 
 ROOT = Path(__file__).parent.parent.parent
 FAILURE = Failure("f", "shop", "discover", "not_json", "", b"{", 1, 0, 2)
@@ -76,3 +81,60 @@ def test_a_real_run_is_recomputed_byte_for_byte_however_it_is_cut(tmp_path: Path
         assert again.stdout.count("equal, byte for byte") == 2
     checked = command("check", "--data", str(tmp_path))
     assert checked.returncode == 0, checked.stdout
+
+
+# --- nothing, and not all ---------------------------------------------------------------------------------------------
+
+
+def journal(config: Config, frames: int = 1) -> LogWriter:
+    """A journal of several segments, each with one tick."""
+    log = LogWriter(config.folder("journal"), segment_bytes=1, sync=False)
+    for stamp in range(1, frames + 1):
+        log.append(stamp, {})
+        log.commit()
+    return log
+
+
+def has_read(config: Config, lane: str) -> None:
+    store = LogWriter(config.folder(lane))
+    store.append(1, {POSITION: (pack_place(0, 0), 1)})
+    store.commit()
+    store.close()
+
+
+@pytest.mark.parametrize("verify", [False, True])
+def test_where_there_is_no_journal_there_is_nothing_to_replay_and_nothing_is_made(tmp_path: Path, verify: bool) -> None:
+    for folder in (tmp_path / "missing", tmp_path):
+        with pytest.raises(ConfigError, match=r"expected a journal in .*, there is none to replay"):
+            replay(Config(folder), verify=verify)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_where_no_lane_has_read_there_is_nothing_to_replay(tmp_path: Path) -> None:
+    journal(Config(tmp_path)).close()
+    with pytest.raises(ConfigError, match="expected a lane that has read the journal"):
+        replay(Config(tmp_path), verify=True)
+    assert [path.name for path in tmp_path.iterdir()] == ["journal"]
+
+
+def test_without_its_key_no_journal_is_replayed(tmp_path: Path) -> None:
+    journal(Config(tmp_path)).close()
+    has_read(Config(tmp_path), "person")
+    with pytest.raises(ConfigError, match=r"expected the key .*, there is none; restore it"):
+        replay(Config(tmp_path), verify=True)
+    assert not Config(tmp_path).secret_file.exists()
+
+
+def test_a_journal_whose_beginning_is_gone_is_never_called_equal(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = Config(tmp_path)
+    config.secret()
+    with closing(journal(config, frames=3)) as log:
+        log.drop_before(log.starts[1])
+    has_read(config, "person")
+    assert replay(config, verify=True) == 1
+    told = capsys.readouterr().out
+    assert "journal dropped what was older than --keep" in told
+    assert "start door and lanes with a longer --keep" in told
+    assert "equal" not in told
