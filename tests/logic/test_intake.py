@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import gzip
 import json
+import time
 import zlib
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -84,7 +86,6 @@ HOSTILE = {
     "two": b"{}{}",
     "nan": b'{"a": NaN}',
     "bad escape": b'{"a": "\\x"}',
-    "deep lists": b'{"batch":' + b"[" * 100_000 + b"]" * 100_000 + b"}",
     "deep objects": b'{"a":' * 100_000 + b"1" + b"}" * 100_000,
     "deep, small": b'{"type":"track","a":' + b"[" * 65 + b"]" * 65 + b"}",
     "torn gzip": gzip.compress(b'{"type":"track"}')[:-9],
@@ -108,6 +109,84 @@ def test_one_bad_event_does_not_spoil_its_batch() -> None:
     pieces = cut("batch", json.dumps({"batch": [good, large, good]}).encode()).pieces
     assert [piece.kind for piece in pieces] == ["track", "unreadable", "track"]
     assert len(pieces[1].body) == EVENT_BYTES
+
+
+GOOD = b'{"type":"page","name":"\\ud83d\\ude00 \\u00e9"}'
+BAD = {
+    "half a pair": b'{"type":"track","event":"\\ud800"}',
+    "the other half": b'{"type":"track","event":"\\udc00x"}',
+    "halves the wrong way round": b'{"type":"track","a":"\\udc00\\ud800"}',
+    "nan": b'{"type":"track","a":NaN}',
+    "a bad escape": b'{"type":"track","a":"\\x"}',
+    "a line break in text": b'{"type":"track","a":"\n"}',
+    "deep lists": b'{"type":"track","a":' + b"[" * 50_000 + b"]" * 50_000 + b"}",
+    "lists alone": b"[" * 50_000 + b"]" * 50_000,
+    "no value": b"troo",
+    "not quite an object": b'{"type":"track",,"a":[{}]}',
+}
+
+
+@pytest.mark.parametrize("bad", BAD.values(), ids=BAD.keys())
+def test_what_no_reader_takes_costs_one_record_of_its_batch(bad: bytes) -> None:
+    body = b'{"x":[{"batch":[]}],"batch":[' + b" ,\n".join([GOOD, bad, GOOD]) + b'],"writeKey":"k"}'
+    found = cut("batch", body)
+    assert found.write_key == "k"
+    assert [(piece.kind, piece.body) for piece in found.pieces] == [
+        ("page", GOOD),
+        ("unreadable", bad[:EVENT_BYTES]),
+        ("page", GOOD),
+    ]
+    assert found.pieces[1].whole == bad
+
+
+def test_a_broken_batch_keeps_its_clock_and_loses_no_byte_behind_it() -> None:
+    body = b'{"sentAt":"2026-11-24T08:00:00Z","batch":[{"type":"page"}]}{"batch":[{"type":"track"}]}'
+    first, rest = cut("batch", body).pieces
+    assert (first.kind, first.sent_at) == ("page", 1_795_507_200_000_000)
+    assert (rest.kind, rest.body) == ("unreadable", b'{"batch":[{"type":"track"}]}')
+
+
+@pytest.mark.parametrize("end", [b"", b"]", b"]}", b',"', b" "])
+def test_a_batch_that_was_cut_off_keeps_its_whole_records(end: bytes) -> None:
+    pieces = cut("batch", b'{"batch":[' + GOOD + b"," + GOOD + b',{"type":"tra' + end).pieces
+    assert [piece.kind for piece in pieces] == ["page", "page", "unreadable"]
+    assert pieces[2].body == (b'{"type":"tra' + end).strip()
+    assert cut("batch", b'{"batch":[' + GOOD + b", ").pieces[0].kind == "page"
+
+
+@pytest.mark.parametrize("call", ["mention", "receipt"])
+def test_one_broken_post_or_receipt_is_alone(call: str) -> None:
+    body = b'{"%ss":[{"a":1},{"a":"\\ud800"},{"a":2}]}' % call.encode()
+    assert [piece.kind for piece in cut(call, body).pieces] == [call, "unreadable", call]
+
+
+def test_invalid_bytes_where_intake_looks_cost_only_their_record() -> None:
+    spoilt = [b'{"type":"\xe9"}', b'{"type":"track","event":"\xe9"}', b'{"type":"page","sentAt":"\xe9"}', GOOD]
+    pieces = cut("batch", b'{"writeKey":"\xe9","sentAt":"\xe9","batch":[' + b",".join(spoilt) + b"]}").pieces
+    assert [piece.kind for piece in pieces] == ["unreadable", "track", "page", "page"]
+    assert [cut_line(line).kind for line in spoilt] == ["unreadable", "track", "page", "page"]
+
+
+def test_too_many_records_are_refused_in_a_broken_batch_too() -> None:
+    with pytest.raises(TooLarge, match="at most"):
+        cut("batch", b'{"batch":[' + b"0," * RECORDS + b"0,NaN]}")
+
+
+PRICE = 10.0
+"""Milliseconds that a hostile body of 100 KB may cost; of a larger one, as many times more."""
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [b"[", b"{", b'"', b'\\"', b'"\\"', b"],", b"[],", b"{},", b'"a":', b"\\u0000", b"0", b"9,", b"\xff", b",", b"-"],
+)
+def test_a_broken_batch_costs_no_more_than_its_size(bad: bytes) -> None:
+    for start in (b'{"batch":[', b'{"batch":[{"a":', b'{"batch":["', b""):
+        body = start + bad * (400_000 // len(bad))
+        before = time.process_time()
+        with suppress(TooLarge):
+            assert cut("batch", body).pieces
+        assert (time.process_time() - before) * 1000 < 4 * PRICE * 2, start
 
 
 def test_brackets_in_text_and_wide_records_are_not_deep() -> None:

@@ -14,6 +14,8 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 from msgspec import Raw, Struct
 
+from transforms.logic import broken
+
 EVENT_BYTES = 32 * 1024
 REQUEST_BYTES = 4_000 * 1024
 RECORDS = 20_000
@@ -40,13 +42,16 @@ class TooLarge(ValueError):
 class Piece(Struct, frozen=True, gc=False):
     """One record of a body: its `kind` (as `Entry.kind`), its bytes, when it left the sender (microseconds, 0 unknown).
 
-    `event` is the name of a track call as it stands in the bytes, in quotes.
+    `event` is the name of a track call as it stands in the bytes, in quotes. `whole` is an unreadable record before it
+    was cut to its limit, and `call` what it was sent as ("" if only itself says so).
     """
 
     kind: str
     body: bytes
     sent_at: int = 0
     event: bytes = b""
+    whole: bytes = b""
+    call: str = ""
 
 
 class Cut(Struct, frozen=True):
@@ -73,6 +78,7 @@ _call = msgspec.json.Decoder(_Call)
 _letter = msgspec.json.Decoder(_Letter)
 _text = msgspec.json.Decoder(str)
 _time = msgspec.json.Decoder(datetime)
+_BROKEN = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 def cut(call: str, body: bytes) -> Cut:
@@ -82,17 +88,17 @@ def cut(call: str, body: bytes) -> Cut:
     """
     try:
         plain = inflate(body)
+    except zlib.error:
+        return Cut([_unreadable(call, body)])
+    try:
         return _cut_batch(call, plain) if call not in SEGMENT else _cut_one(call, plain)
-    except (msgspec.DecodeError, RecursionError, zlib.error):
-        return Cut([Piece(UNREADABLE, body[:EVENT_BYTES])])
+    except _BROKEN:
+        return _cut_broken(call, plain) or Cut([_unreadable(call, body, plain)], broken.key_in(plain))
 
 
 def cut_line(line: bytes) -> Piece:
     """One record that stands alone, as a line of a file; its `type` is a Segment call, `mention` or `receipt`."""
-    try:
-        return _piece(LINES, line, 0)
-    except (msgspec.DecodeError, RecursionError):
-        return Piece(UNREADABLE, line[:EVENT_BYTES])
+    return _piece(LINES, line, 0)
 
 
 def inflate(body: bytes) -> bytes:
@@ -118,31 +124,57 @@ def _cut_batch(call: str, body: bytes) -> Cut:
     letter = _letter.decode(body)
     key = _string(letter.writeKey)
     parts = {"mention": letter.mentions, "receipt": letter.receipts}.get(call, letter.batch)
-    kinds = SEGMENT if call == "batch" else frozenset((call,))
     if parts is None:
-        return Cut([_piece(kinds, body, 0)], key)
-    if len(parts) > RECORDS:
-        raise TooLarge(f"expected at most {RECORDS} records in a request, got {len(parts)}; send smaller batches")
-    sent_at = _moment(letter.sentAt)
+        return Cut([_piece(_kinds(call), body, 0)], key)
+    _count(len(parts))
+    sent_at, kinds = _moment(letter.sentAt), _kinds(call)
     return Cut([_piece(kinds, bytes(part), sent_at) for part in parts], key)
+
+
+def _cut_broken(call: str, body: bytes) -> Cut | None:
+    """The records of a batch that no strict reader takes as a whole; None if they cannot be told apart."""
+    found = None if call in SEGMENT else broken.opened(body, "batch" if call == "batch" else f"{call}s", RECORDS)
+    if found is None:
+        return None
+    _count(len(found.records))
+    sent_at, kinds = _moment(Raw(found.sent_at)), _kinds(call)
+    return Cut([_piece(kinds, part, sent_at) for part in found.records], broken.key_in(body))
+
+
+def _kinds(call: str) -> frozenset[str]:
+    return SEGMENT if call == "batch" else frozenset((call,))
+
+
+def _count(records: int) -> None:
+    if records > RECORDS:
+        raise TooLarge(f"expected at most {RECORDS} records in a request, got more; send smaller batches")
 
 
 def _piece(kinds: frozenset[str], body: bytes, sent_at: int) -> Piece:
     """One record; its `type` must be one of several `kinds`, and says nothing where there is only one."""
     body = body.strip() if body[:1].isspace() else body
+    only = next(iter(kinds)) if len(kinds) == 1 else ""
     if body[:1] != b"{":
-        return Piece(UNREADABLE, body[:EVENT_BYTES])
-    found = _call.decode(body)
-    kind = _string(found.type).lower() if len(kinds) > 1 else next(iter(kinds))
+        return _unreadable(only, body)
+    try:
+        found = _call.decode(body)
+    except _BROKEN:
+        return _unreadable(only, body)
+    kind = only or _string(found.type).lower()
     if kind not in kinds:
-        return Piece(UNREADABLE, body[:EVENT_BYTES])
+        return _unreadable("", body)
     return _sized(kind, body, _moment(found.sentAt) or sent_at, bytes(found.event))
 
 
 def _sized(kind: str, body: bytes, sent_at: int, event: bytes) -> Piece:
     if len(body) > EVENT_BYTES or _too_deep(body):
-        return Piece(UNREADABLE, body[:EVENT_BYTES])
+        return _unreadable(kind, body)
     return Piece(kind, body, sent_at, event)
+
+
+def _unreadable(call: str, body: bytes, whole: bytes = b"") -> Piece:
+    """A record that stays in quarantine, cut to its limit; `whole` is what it unpacked to."""
+    return Piece(UNREADABLE, body[:EVENT_BYTES], whole=whole or body, call=call)
 
 
 def _too_deep(body: bytes) -> bool:
@@ -160,7 +192,7 @@ def _too_deep(body: bytes) -> bool:
 def _string(raw: Raw) -> str:
     try:
         return _text.decode(raw)
-    except msgspec.DecodeError:
+    except _BROKEN:
         return ""
 
 
@@ -168,6 +200,6 @@ def _moment(raw: Raw) -> int:
     """Microseconds of an ISO time (UTC unless it says otherwise), 0 for anything else."""
     try:
         moment = _time.decode(raw)
-    except msgspec.DecodeError:
+    except _BROKEN:
         return 0
     return ((moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - _EPOCH) // _MICROSECOND

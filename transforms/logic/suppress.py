@@ -66,8 +66,8 @@ def _telling(event: bytes) -> bool:
 def _looked_up(event: bytes) -> bool:
     try:
         return canonical(_text.decode(event)) in _TELLING
-    except msgspec.DecodeError:
-        return False
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return False  # no name of ours
 
 
 _known = lru_cache(4096)(_looked_up)
