@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from transforms.logic.intake import cut_line
 from transforms.sources.files import LONGEST, Columns, FileReader
 
 Open = Callable[..., FileReader]
@@ -106,3 +111,48 @@ def test_a_followed_table_waits_for_the_end_of_a_quoted_cell(tmp_path: Path, ope
     write(file, 'Biała"\n')
     (record,) = reader.read(9, follow=True)
     assert json.loads(record)["userId"] == "7"
+
+
+def test_a_row_that_is_no_row_is_kept_as_it_stands_and_the_next_one_read(tmp_path: Path, opened: Open) -> None:
+    file = tmp_path / "people.csv"
+    file.write_bytes(b'id,city\n7,5" pipe\n8,a\rb\n9,\xe9\n10,"' + b"x" * (2 * LONGEST) + b'"\n11,Ustro\xc5\x84\n')
+    records = opened(file, columns=PEOPLE).read(9)
+    assert [json.loads(records[at]).get("userId") for at in (0, 2, 4)] == ["7", "9", "11"]
+    assert records[1] == b"8,a\rb"
+    assert len(records) == 5
+
+
+def test_a_quote_that_never_ends_costs_a_bounded_stretch(tmp_path: Path, opened: Open) -> None:
+    file = write(tmp_path / "people.csv", 'id,city\n7,"open' + "\n" * (3 * LONGEST) + "8,Ustroń\n")
+    before = time.process_time()
+    records = opened(file, columns=PEOPLE).read(9)
+    assert time.process_time() - before < 1.0, "each line is looked at once"
+    assert json.loads(records[-1])["userId"] == "8"
+
+
+def test_a_table_whose_first_line_cannot_be_read_gives_its_rows_as_they_stand(tmp_path: Path, opened: Open) -> None:
+    assert opened(write(tmp_path / "people.csv", "id\rcity\n7,Ustroń\n"), columns=PEOPLE).read(9) == [
+        "7,Ustroń".encode()
+    ]
+
+
+FILES = st.lists(
+    st.binary(max_size=40) | st.sampled_from([b'"', b"\n", b"\r", b",", b'7,"a\nb"\n', b"{}\n"]), max_size=30
+)
+
+
+@settings(max_examples=150, deadline=None, database=None)
+@given(FILES.map(b"".join), st.booleans(), st.integers(1, 4))
+def test_whatever_a_file_holds_every_byte_is_read_once(text: bytes, table: bool, size: int) -> None:
+    with TemporaryDirectory() as folder:
+        file = Path(folder) / "any"
+        file.write_bytes(b"id,mail,city\n" * table + text)
+        columns = PEOPLE if table else None
+        with closing(FileReader(file, columns=columns)) as reader:
+            found = [record for records in iter(lambda: reader.read(size), []) for record in records]
+            assert reader.cursor == (file.stat().st_size, len(found))
+        with closing(FileReader(file, columns=columns)) as reader:
+            assert reader.read(10**6) == found
+        if not table:
+            assert found == [line.strip() for line in text.split(b"\n") if line.strip()]
+        assert all(cut_line(record).kind for record in found)

@@ -48,24 +48,26 @@ def _put(record: dict[str, Any], name: str, value: Any) -> None:
 class FileReader:
     """Reads one file from a cursor on. With `columns` it is a table whose first line names its columns.
 
-    With `follow` a last line without an end is still being written and waits; otherwise it counts.
+    With `follow` a last line without an end is still being written and waits; otherwise it counts. A row that is no
+    row is given as it stands: whoever reads it as a record will refuse it, and it is counted.
     """
 
     def __init__(self, path: Path, cursor: tuple[int, int] = (0, 0), *, columns: Columns | None = None) -> None:
         self.cursor = cursor
         self._file: BinaryIO = path.open("rb")
         self._columns = columns
-        self._names = self._header() if columns else []
+        self._names = self._row(follow=False)[1] if columns else []
         self._file.seek(max(cursor[0], self._file.tell()))
 
     def read(self, limit: int, *, follow: bool = False) -> list[bytes]:
         """Up to `limit` records that are there now; moves `cursor` behind them."""
         offset, number = self._file.tell(), self.cursor[1]
         records: list[bytes] = []
-        while len(records) < limit and (text := self._next(follow)):
+        next_record = self._mapped if self._columns else self._plain
+        while len(records) < limit and (found := next_record(follow)) is not None:
             offset = self._file.tell()
-            if record := self._record(text):
-                records.append(record)
+            if found:
+                records.append(found)
         self._file.seek(offset)
         self.cursor = offset, number + len(records)
         return records
@@ -73,31 +75,41 @@ class FileReader:
     def close(self) -> None:
         self._file.close()
 
-    def _header(self) -> list[str]:
-        self._file.seek(0)
-        return next(iter(_cells(self._next(follow=False))), [])
+    def _plain(self, follow: bool) -> bytes | None:
+        """The next line, None if there is none (yet)."""
+        line = self._line(follow)
+        return line.strip() if line else None
 
-    def _record(self, text: bytes) -> bytes:
-        if self._columns is None:
-            return text.strip()
-        return b"".join(self._columns.record(dict(zip(self._names, row, strict=False))) for row in _cells(text))
+    def _mapped(self, follow: bool) -> bytes | None:
+        """The next row as a record, empty for a blank line, None if there is none (yet)."""
+        text, cells = self._row(follow)
+        if not text:
+            return None
+        if self._columns is None or not self._names or not cells:
+            return text[:LONGEST].strip()
+        return self._columns.record(dict(zip(self._names, cells, strict=False)))
 
-    def _next(self, follow: bool) -> bytes:
-        """The bytes of one record, empty if there is none (yet). In a table a quoted cell may hold line ends."""
-        text = self._line(follow)
-        while self._columns and text and text.count(b'"') % 2 and len(text) < LONGEST:
-            more = self._line(follow)
-            if not more:
-                return b"" if follow else text
-            text += more
-        return text
+    def _row(self, follow: bool) -> tuple[bytes, list[str]]:
+        """The bytes of the next row, and its cells, none if it is no row. A quoted cell may hold line ends."""
+        lines: list[bytes] = []
+        try:
+            cells = next(csv.reader(self._lines(lines, follow)), [])
+        except csv.Error:
+            cells = []
+        whole = not follow or not lines or lines[-1] != b""
+        return (b"".join(lines), cells) if whole else (b"", [])
+
+    def _lines(self, taken: list[bytes], follow: bool) -> Iterator[str]:
+        """Lines while somebody asks for them, up to a bound; what was given is also put into `taken`."""
+        size = 0
+        while size < LONGEST and (not taken or taken[-1]):
+            taken.append(self._line(follow))
+            size += len(taken[-1])
+            if taken[-1]:
+                yield taken[-1].decode("utf-8-sig", "replace")
 
     def _line(self, follow: bool) -> bytes:
         line = rest = self._file.readline(LONGEST)
         while rest and not rest.endswith(b"\n"):
             rest = self._file.readline(LONGEST)
         return b"" if follow and not (rest or line).endswith(b"\n") else line
-
-
-def _cells(text: bytes) -> Iterator[list[str]]:
-    return csv.reader([text[:LONGEST].decode("utf-8-sig", "replace")])
