@@ -20,7 +20,19 @@ from wild import WILD, answers, wild
 
 from schemas.records import Block
 from schemas.workspace import Tenant
-from transforms.logic import abandoned_cart, caps, care, cart, consent, gates, merge, rfm, rfm_transition, trails
+from transforms.logic import (
+    abandoned_cart,
+    caps,
+    care,
+    cart,
+    consent,
+    gates,
+    identity,
+    merge,
+    rfm,
+    rfm_transition,
+    trails,
+)
 
 Journal = tuple[Tenant, list[Block], Told]
 
@@ -103,6 +115,8 @@ WRONG: dict[str, tuple[Any, str, Any]] = {
     "refused sends count": (caps, "counts_at", _mistimed(caps.counts_at)),
     "no care hold": (care, "_upsets", lambda moment: False),
     "a browser may widen consent": (consent, "_widens", lambda *_: False),
+    "verified people get mail where a browser says": (identity, "trusted", lambda known: known),
+    "a sign-up is about whom it names": (merge, "at_home", lambda *_: None),
     "the older word counts": (consent, "rank", lambda word: (-word.at, not word.accept, 0)),
     "nobody is suppressed": (consent, "is_suppressed", lambda *_: False),
     "nobody is in control": (gates, "is_control", lambda *_: False),

@@ -29,7 +29,7 @@ def alias(result: Result, who: str) -> Alias:
 def test_a_vacant_address_becomes_an_alias_and_forwards() -> None:
     lives = Lives().at("09:00").orders("ana", "o-1", "boots").joins("ana").at("10:00").signs_up("ana", kind="email")
     result = lives.play()
-    assert alias(result, "ana") == Alias(address("ana"), True)
+    assert alias(result, "ana") == Alias(address("ana"))
     assert ("welcome", "SENT") in result.reasons("ana")
     ends = [(row.partition, row.sequence, row.derived, row.disposition) for row in result.lines(EventRow)]
     assert ends == [
@@ -43,17 +43,12 @@ def test_a_vacant_address_becomes_an_alias_and_forwards() -> None:
     assert (forward.address, forward.hops) == (address("ana"), 1)
 
 
-def test_a_browsers_claim_takes_only_a_vacant_address() -> None:
-    claimed = Lives().at("09:00").joins("ana", trust="browser").play()
-    assert alias(claimed, "ana") == Alias(address("ana"), False)
-    lived_in = Lives().at("09:00").signs_up("ana", kind="email").at("10:00").joins("ana", trust="browser").play()
-    assert lived_in.person("ana", "email").signed_up == at("09:00")
-    assert not lived_in.out.feedback
-
-
-def test_a_server_takes_over_a_claimed_alias() -> None:
-    lives = Lives().at("09:00").joins("ana", trust="browser").at("10:00").joins("ana")
-    assert alias(lives.play(), "ana").sure
+def test_the_first_server_to_join_an_address_to_somebody_is_believed() -> None:
+    lives = Lives().at("09:00").joins("ana").at("10:00")
+    lives.put(address("ana", "email"), SignedUp(), ids=Ids("c-eve", "ana@people.example"), link=address("eve"))
+    result = lives.play()
+    assert alias(result, "ana") == Alias(address("ana"))
+    assert not result.out.feedback
 
 
 def test_a_merge_hands_everything_over_once() -> None:

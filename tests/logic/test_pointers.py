@@ -79,18 +79,22 @@ def knows(at: int = NOON, trust: str = SERVER, **call: Any) -> Event:
 # --- strong identifiers -----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("trust", "confidence"), [(SERVER, "verified"), (BROWSER, "claimed")])
-def test_the_strongest_identifier_is_the_address_and_the_others_link_to_it(trust: str, confidence: str) -> None:
+def test_the_strongest_identifier_is_the_address_and_the_others_link_to_it() -> None:
     traits = {"email": "ana@shop.example", "phone": "+48601234567", "twitter": "ana"}
-    out = Shop().take(knows(userId="ana", traits=traits, trust=trust))
+    out = Shop().take(knows(userId="ana", traits=traits, trust=SERVER))
     weaker = [ANAS_MAIL, address("phone", "+48601234567"), address("handle", "twitter:ana")]
     assert [known.address for known in out.known] == [*weaker, ANA]
     assert [known.link for known in out.known] == [ANA, ANA, ANA, b""]
     assert [known.event.sub for known in out.known] == [0, 1, 2, 3]
     assert [known.order for known in out.known] == sorted(known.order for known in out.known)
-    assert {known.confidence for known in out.known} == {confidence}
+    assert {known.confidence for known in out.known} == {"verified"}
     assert all(known.link <= known.address for known in out.known)
     assert not out.rows
+
+
+def test_a_browsers_word_joins_no_address_to_anybody() -> None:
+    (known,) = Shop().take(knows(userId="ana", traits={"email": "ana@shop.example"}, trust=BROWSER)).known
+    assert (known.address, known.link, known.confidence, known.event.sub) == (ANA, b"", "claimed", 0)
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
+from oracle_person import best_of, certain_mails
+
 from schemas.keys import address_of, send_key
 from schemas.records import DAY, HOUR
 from schemas.workspace import Campaign
@@ -144,18 +146,11 @@ class Chance:
         cause = "life" if self.campaign.reentry is None else self.trigger
         return send_key(self.step.tenant.name, self.campaign.name, 0, self.step.person["id"], cause, "email")
 
-    def _names(self) -> dict[tuple[str, str], tuple[bool, int]]:
-        """Every identifier: whether a server ever said so, and when it was last said."""
-        found: dict[tuple[str, str], tuple[bool, int]] = {}
-        for kind, value, sure, at in self.step.person["names"]:
-            before = found.get((kind, value), (False, 0))
-            found[kind, value] = before[0] or sure, max(before[1], at)
-        return found
-
     def _to(self) -> str:
-        """The address of the sign-up itself, or the best known: vouched for, then newest."""
-        mails = [(*rank, value) for (kind, value), rank in self._names().items() if kind == "email"]
-        return self.to or max(mails, default=(False, 0, ""))[2]
+        """The address of the sign-up itself, or the surest and newest; for somebody verified only a certain one."""
+        person = self.step.person
+        mails = certain_mails(person) if person["verified"] else best_of(person, "email")
+        return self.to or max(((*rank, mail) for mail, rank in mails.items()), default=(0, 0, ""))[2]
 
     def _first_time(self) -> int:
         arrival = self.step.arrival
@@ -163,4 +158,5 @@ class Chance:
 
     def _suppression_keys(self) -> tuple[bytes, ...]:
         secret, tenant = self.step.world.secret, self.step.tenant.name
-        return tuple(sorted(address_of(secret, tenant, kind, value) for kind, value in self._names()))
+        names = {(kind, value) for kind, value, *_ in self.step.person["names"]}
+        return tuple(sorted(address_of(secret, tenant, kind, value) for kind, value in names))

@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from oracle_person import merged, nobody
+from oracle_person import certain_mails, merged, nobody
 from oracle_step import Step
 from oracle_verdict import Arrival, Verdict
 
+from schemas.keys import address_of
 from schemas.records import CutsPublished, Handover, Receipt
 from schemas.workspace import Cuts, Tenant
 
@@ -28,6 +29,10 @@ class World:
     def life(self, arrival: Arrival) -> Life:
         return self.lives.setdefault(arrival.address, Life(arrival.address, self))
 
+    def mailbox(self, arrival: Arrival) -> bytes:
+        """The address of the record's e-mail."""
+        return address_of(self.secret, arrival.tenant, "email", arrival.ids["email"])
+
     def publish(self, arrival: Arrival) -> None:
         """Cut points hold from their place in the journal on; a version counts once."""
         self.verdict.line(arrival, "")
@@ -44,12 +49,11 @@ class World:
 
 @dataclass
 class Life:
-    """One address: nobody yet, a person, or an alias of a stronger address (`sure` if a server said so)."""
+    """One address: nobody yet, a person, or an alias of a stronger address."""
 
     address: bytes
     world: World
     alias: bytes = b""
-    sure: bool = False
     person: dict[str, Any] | None = None
 
     def take(self, arrival: Arrival) -> None:
@@ -57,7 +61,9 @@ class Life:
         if arrival.link:
             self._link(arrival)
         elif self.alias:
-            self._forward(arrival)
+            self._forward(arrival, self.alias)
+        elif arrival.kind == "signup" and not arrival.sure and self._somebody_else(arrival):
+            self._forward(arrival, self.world.mailbox(arrival))
         elif isinstance(arrival.fact, Handover):
             self._move_in(arrival, self.world.given_away[arrival.fact.origin])
         elif self.person is None and isinstance(arrival.fact, Receipt):  # a receipt makes nobody
@@ -81,21 +87,27 @@ class Life:
             Step(self.world, self.person, now).ring(campaign)
 
     def _link(self, arrival: Arrival) -> None:
-        """A browser's claim takes a vacant address only; a server's word takes over a claim, and a person."""
-        if self.person is None and not self.alias:
-            self.alias, self.sure = arrival.link, arrival.sure
-        elif arrival.sure and not (self.alias and self.sure):
-            if self.person is not None:
-                self.world.given_away[self.address] = self.person
-                self.world.verdict.returned["handover", arrival.id, arrival.link, 0] += 1
-            self.person, self.alias, self.sure = None, arrival.link, True
+        """A server says that this address is somebody's: whoever lives here moves there. The first word stays."""
+        if self.alias:
+            return
+        if self.person is not None:
+            self.world.given_away[self.address] = self.person
+            self.world.verdict.returned["handover", arrival.id, arrival.link, 0] += 1
+        self.person, self.alias = None, arrival.link
 
-    def _forward(self, arrival: Arrival) -> None:
+    def _somebody_else(self, arrival: Arrival) -> bool:
+        """Whether a browser signs somebody verified up with a mailbox that is not known to be theirs."""
+        mail = arrival.ids.get("email", "")
+        if not mail or self.person is None or not self.person["verified"]:
+            return False
+        return mail not in certain_mails(self.person) and self.world.mailbox(arrival) != self.address
+
+    def _forward(self, arrival: Arrival, target: bytes) -> None:
         verdict = self.world.verdict
         if arrival.hops >= MOST_HOPS:
             verdict.line(arrival, "", "failed", "identity_loop")
             return
-        verdict.returned["forward", arrival.id, self.alias, arrival.hops + 1] += 1
+        verdict.returned["forward", arrival.id, target, arrival.hops + 1] += 1
         verdict.lines[arrival.sequence, "forwarded", "", ""] += 1
 
     def _move_in(self, arrival: Arrival, other: dict[str, Any]) -> None:

@@ -32,7 +32,7 @@ def nobody(name: str, arrival: Arrival) -> dict[str, Any]:
         "tenant": arrival.tenant,
         "first_seen": arrival.happened,
         "last": arrival.time,
-        "names": [],  # (kind, value, whether a server says so, when) of every record
+        "names": [],  # (kind, value, how sure, when) of every record
         "verified": False,
         "signed_up": 0,
         "consents": Consents(),
@@ -49,6 +49,21 @@ def nobody(name: str, arrival: Arrival) -> dict[str, Any]:
         "waiting": None,
         "look": 0,
     }
+
+
+def best_of(person: dict[str, Any], kind: str) -> dict[str, tuple[int, int]]:
+    """Each name of a kind: how sure (2 a server says so, 1 its mailbox answered, 0 a claim), and when last so sure."""
+    found: dict[str, tuple[int, int]] = {}
+    for what, value, sureness, at in person["names"]:
+        if what == kind:
+            found[value] = max(found.get(value, (0, 0)), (sureness, at))
+    return found
+
+
+def certain_mails(person: dict[str, Any]) -> dict[str, tuple[int, int]]:
+    """The mailboxes of somebody verified: those that a server named, or that answered if no server named anything."""
+    needed = 2 if any(sureness == 2 for _, _, sureness, _ in person["names"]) else 1
+    return {mail: rank for mail, rank in best_of(person, "email").items() if rank[0] == needed}
 
 
 class Consents:

@@ -90,9 +90,10 @@ class Reading:
             trail = self._trail(found, cookie)
             if not _logged_in(trail, found.address, weaker, found.time):
                 found.past, trail["past"] = trail["past"], None
-        for sub, address in enumerate(weaker):
-            self.arrivals.append(replace(found, address=address, link=found.address, sub=sub))
-        found.sub = len(weaker)
+        if found.sure:  # a browser joins nobody to anybody
+            for sub, address in enumerate(weaker):
+                self.arrivals.append(replace(found, address=address, link=found.address, sub=sub))
+            found.sub = len(weaker)
         self._keep(found)
 
     def _unnamed(self, found: Arrival, cookie: str) -> None:
@@ -115,6 +116,11 @@ class Reading:
 
     def _trail(self, found: Arrival, cookie: str) -> dict[str, Any]:
         return self.trails.setdefault((found.tenant, cookie), {"pointer": b"", "people": {}, "past": None})
+
+    def is_mailbox_of(self, found: Arrival, address: bytes) -> bool:
+        """Whether a browser's record went on from somebody else's address to that of its e-mail."""
+        mail = found.ids.get("email", "")
+        return not found.sure and address not in (b"", found.address) and address == self._address(found, "email", mail)
 
     def _address(self, found: Arrival, kind: str, value: str) -> bytes:
         return address_of(self.secret, found.tenant, kind, value)
@@ -180,6 +186,8 @@ def _derived(reading: Reading, entry: Entry, received: int, sequence: int) -> Ar
     derived = unpack(entry.body, Derived)
     if derived.original is not None:
         again = reading.by_sequence[derived.original.sequence]
+        if again.kind == "signup" and reading.is_mailbox_of(again, derived.address):
+            again = replace(again, ids={"email": again.ids["email"]})  # whose else it claimed to be is forgotten
         return replace(
             again,
             time=received,

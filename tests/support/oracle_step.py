@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from oracle_bodies import micros, money, products
 from oracle_deciding import Chance
-from oracle_person import Cart, Consents, rank_of_state, scored
+from oracle_person import Cart, Consents, certain_mails, rank_of_state, scored
 from oracle_verdict import Arrival, Verdict
 
 from schemas.keys import derived_id
@@ -49,7 +49,7 @@ class Step:
         sure = arrival.trust == "server"
         at = 0 if arrival.kind in ("page", "screen", "view") else arrival.happened
         strong = [(kind, value) for kind, value in arrival.ids.items() if kind != "cookie"]
-        person["names"] += [(kind, value, sure, at) for kind, value in strong]
+        person["names"] += [(kind, value, 2 if sure else 0, at) for kind, value in strong]
         person["verified"] = person["verified"] or (sure and bool(strong))
 
     def _learn_consents(self, arrival: Arrival) -> bool:
@@ -91,10 +91,10 @@ class Step:
         """A server's word, or our own token: verified, allowed what was asked for, no longer suppressed."""
         if not arrival.sure:
             email, until = self.person["tokens"].get(arrival.body.get("token"), ("", 0))
-            if self.now >= until:
+            if self.now >= until or (self.person["verified"] and email not in certain_mails(self.person)):
                 return
             del self.person["tokens"][arrival.body["token"]]
-            self.person["names"].append(("email", email, True, arrival.happened))
+            self.person["names"].append(("email", email, 1, arrival.happened))
         self.person["verified"] = True
         self._suppress("confirmed", arrival.happened)
         before = self.consents.copy()

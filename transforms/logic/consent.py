@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from schemas.records import CLAIMED, Confirmed, Consent, Unsubscribed
-from transforms.logic.identity import identifiers
+from transforms.logic.identity import identifiers, is_trusted
 from transforms.logic.identity import unite as unite_identifiers
 from transforms.logic.moment import Moment
 from transforms.logic.profile import (
@@ -111,17 +111,21 @@ def confirm(moment: Moment) -> bool:
 
 
 def _redeem(moment: Moment, token: str) -> bool:
-    """Use a token up; the address that it was sent to is then verified."""
-    person, event = moment.person, moment.cause
-    tokens = TOKENS.read(person.tokens)
+    """Use a token up; the address that it was sent to is then proven.
+
+    Somebody verified gets no address in this way that is not theirs already: whoever holds a mailbox may have claimed
+    any customer's id with it.
+    """
+    person = moment.person
+    tokens, known = TOKENS.read(person.tokens), identifiers(person)
     found = next((each for each in tokens if token and each.token == token and moment.now < each.until), None)
-    if found is None:
+    if found is None or (person.verified and not is_trusted(known, "email", found.email)):
         return False
     tokens.remove(found)
     person.tokens = TOKENS.write(tokens)
-    known = {(each.kind, each.value): each for each in identifiers(person)}
-    unite_identifiers(known, Identifier("email", found.email, True, event.event_time))
-    person.identifiers = IDENTIFIERS.write(list(known.values()))
+    named = {(each.kind, each.value): each for each in known}
+    unite_identifiers(named, Identifier("email", found.email, False, moment.cause.event_time, True))
+    person.identifiers = IDENTIFIERS.write(list(named.values()))
     return True
 
 

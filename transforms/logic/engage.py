@@ -99,7 +99,9 @@ class Engage:
         if known.link:
             self._link(people, known, row, out)
         elif type(row) is Alias:
-            _forward(known, row, out)
+            _forward(known, row.target, out)
+        elif type(row) is Person and (moved := merge.at_home(known, row, self._plans[event.tenant].secret)):
+            _forward(*moved, out)
         else:
             self._apply(people, known, row if type(row) is Person else None, out)
 
@@ -190,11 +192,11 @@ def _welcome_in(known: Known) -> Person | None:
     return None if isinstance(event.fact, Receipt) else Person(known.address.hex(), event.tenant, event.event_time)
 
 
-def _forward(known: Known, alias: Alias, out: Outputs) -> None:
+def _forward(known: Known, target: bytes, out: Outputs) -> None:
     if known.hops >= MOST_HOPS:
         _fail(out, known, IDENTITY_LOOP, f"{known.hops} hops")
         return
-    out.feedback.append(lines.forward(known, alias.target))
+    out.feedback.append(lines.forward(known, target))
     out.rows.append(lines.event_row(known.event, "", lines.FORWARDED))
 
 

@@ -15,7 +15,7 @@ from schemas.keys import send_key
 from schemas.workspace import Campaign
 from transforms.logic import abandoned_cart, caps, cart, confirmation, consent, render, welcome
 from transforms.logic.assign import is_control
-from transforms.logic.identity import address_on
+from transforms.logic.identity import address_on, is_trusted
 from transforms.logic.moment import STEP, Candidate, Moment
 from transforms.logic.profile import ENTERED, PERMISSIONS, SUPPRESSED, TRAITS, Identifier, Person, Send
 
@@ -67,7 +67,7 @@ class Case(Struct):
         """Where the channel reaches the person; the address of the sign-up itself where that is the point."""
         if self.candidate.to and channel == "email":
             return self.candidate.to
-        return address_on(channel, self.known)
+        return address_on(channel, self.known, self.person.verified)
 
     def keep(self, channels: list[str], reason: str) -> str | None:
         """Go on with these channels; none left is a refusal."""
@@ -167,9 +167,9 @@ def channel(case: Case) -> str | None:
 
 
 def words(case: Case) -> str | None:
-    """Write the message. A name is used only where a server vouches for the person and for the name."""
+    """Write the message. A name is used only where a server vouches for the name, the person and the address."""
     traits = TRAITS.read(case.person.traits)
-    sure = case.person.verified and not case.candidate.shared
+    sure = case.person.verified and not case.candidate.shared and is_trusted(case.known, case.channel, case.to)
     named = {name: render.clipped(trait.value) for name, trait in traits.items() if sure and trait.sure}
     tenant = case.moment.plan.tenant
     locale = traits["locale"].value if "locale" in traits else ""

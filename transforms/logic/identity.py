@@ -70,15 +70,33 @@ def identifiers(person: Person) -> list[Identifier]:
 
 
 def unite(found: dict[tuple[str, str], Identifier], new: Identifier) -> None:
-    """Add an identifier, or what is new about one."""
-    old = found.setdefault((new.kind, new.value), new)
-    old.sure, old.at = old.sure or new.sure, max(old.at, new.at)
+    """Add an identifier, or a better word on one: a claim makes nothing newer that a server said."""
+    old = found.get((new.kind, new.value))
+    if old is None or new.rank > old.rank:
+        found[new.kind, new.value] = new
 
 
-def address_on(channel: str, known: list[Identifier]) -> str:
-    """Where a channel reaches the person, empty if nowhere. `known` has the best first."""
+def trusted(known: list[Identifier]) -> list[Identifier]:
+    """What may be relied upon of a verified person: a server's word, or a token's where no server ever spoke.
+
+    A token proves an address, not whose customer id the sign-up claimed; so it stands back once a server has spoken.
+    """
+    return [each for each in known if each.sure] or [each for each in known if each.proven]
+
+
+def is_trusted(known: list[Identifier], channel: str, to: str) -> bool:
+    """Whether an address on a channel is the person's for certain."""
     kind = CHANNEL_KIND.get(channel, "customer")
-    return next((each.value for each in known if each.kind == kind), "")
+    return any(each.kind == kind and each.value == to for each in trusted(known))
+
+
+def address_on(channel: str, known: list[Identifier], verified: bool) -> str:
+    """Where a channel reaches the person, empty if nowhere: a `verified` one never at what somebody only claims.
+
+    `known` has the best first.
+    """
+    kind = CHANNEL_KIND.get(channel, "customer")
+    return next((each.value for each in (trusted(known) if verified else known) if each.kind == kind), "")
 
 
 def suppression_keys(secret: bytes, tenant: str, known: list[Identifier]) -> tuple[bytes, ...]:

@@ -6,8 +6,10 @@ A handover that comes twice changes nothing. Consent never widens: at the same t
 
 from __future__ import annotations
 
-from schemas.keys import derived_id
-from schemas.records import CLAIMED, Derived, Handover, Ids, Known
+from msgspec.structs import replace
+
+from schemas.keys import address_of, derived_id
+from schemas.records import CLAIMED, Derived, Handover, Ids, Known, SignedUp
 from transforms.logic import caps, consent, identity, orders, views
 from transforms.logic.cart import insert
 from transforms.logic.moment import Moment
@@ -35,18 +37,29 @@ from transforms.logic.rfm_transition import rescore
 
 
 def link(known: Known, row: Person | Alias | None) -> tuple[Alias | None, Derived | None]:
-    """What a link does to the weaker address: the alias to write, if any, and the person to hand over, if any.
+    """What a server's link does to the weaker address: the alias to write, if any, and the person to hand over, if any.
 
-    A browser's claim takes a vacant address only; a server's word takes over a claim, and a person.
+    The first word stays.
     """
-    sure = known.event.trust != CLAIMED
-    if row is None:
-        return Alias(known.link, sure), None
-    if not sure or (isinstance(row, Alias) and row.sure):
-        return None, None
     if isinstance(row, Alias):
-        return Alias(known.link, True), None
-    return Alias(known.link, True), _handover(known, row)
+        return None, None
+    return Alias(known.link), None if row is None else _handover(known, row)
+
+
+def at_home(known: Known, person: Person, secret: bytes) -> tuple[Known, bytes] | None:
+    """Where a browser's sign-up belongs that names somebody verified and brings an address that is not theirs.
+
+    It is about that address alone, and whose customer id came along is forgotten: gives the record as it may be
+    believed and the address where its person lives, None if the record is right where it is.
+    """
+    event = known.event
+    mail = event.ids.email
+    if event.trust != CLAIMED or type(event.fact) is not SignedUp or not person.verified or not mail:
+        return None
+    home = address_of(secret, event.tenant, "email", mail)
+    if home == known.address or identity.is_trusted(identity.identifiers(person), "email", mail):
+        return None
+    return replace(known, event=replace(event, ids=Ids(email=mail))), home
 
 
 def _handover(known: Known, person: Person) -> Derived:

@@ -1,6 +1,6 @@
 """Whose it is: each event goes to the address of its strongest identifier; a cookie alone goes where it points.
 
-    customer c1, e-mail ana@…   ->  known at c1, and a link from ana@… to c1
+    customer c1, e-mail ana@…   ->  known at c1, and, if a server says so, a link from ana@… to c1
     cookie k7, seen with c1     ->  known at c1
     cookie k8, never named      ->  kept as anonymous facts until somebody gives a name on it
 
@@ -140,7 +140,7 @@ def _routed(event: Event, route: Route, cookie: bytes, book: TrailBook) -> Known
 def _named(event: Event, strong: list[bytes], cookie: bytes, book: TrailBook, out: Outputs) -> None:
     past, shared = _learn(event, strong, cookie, book) if cookie else (None, False)
     confidence, address = _confidence(event, shared), strong[0]
-    if len(strong) > 1:
+    if len(strong) > 1 and event.trust != CLAIMED:  # a browser's word joins nobody to anybody
         for sub, weaker in enumerate(strong[1:]):
             out.known.append(Known(weaker, replace(event, sub=sub), confidence, address))
         event = replace(event, sub=len(strong) - 1)

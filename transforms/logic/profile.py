@@ -38,16 +38,20 @@ class Part(Struct, array_like=True, gc=False):
 
 
 class Identifier(Part):
-    """One value that names the person; the best of a kind is verified, then newest (`at` 0: seen on views only)."""
+    """One value that names the person: `sure` if a server said so, `proven` if a token sent there came back.
+
+    The best of a kind is sure, then proven, then the newest (`at` 0: seen on views only).
+    """
 
     kind: str
     value: str
     sure: bool
     at: int
+    proven: bool = False
 
     @property
-    def rank(self) -> tuple[bool, int, str]:
-        return self.sure, self.at, self.value
+    def rank(self) -> tuple[bool, bool, int, str]:
+        return self.sure, self.proven, self.at, self.value
 
 
 class Trait(Part):
@@ -198,10 +202,9 @@ class Person(Struct, array_like=True, gc=False):
 
 
 class Alias(Part):
-    """An address that belongs to a person who lives at `target`; `sure` if a server said so."""
+    """An address of which a server said that it belongs to the person who lives at `target`."""
 
     target: bytes
-    sure: bool
 
 
 IDENTIFIERS: Section[list[Identifier]] = Section(list[Identifier])

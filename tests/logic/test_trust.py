@@ -1,0 +1,149 @@
+"""What a stranger with the public browser key can make of somebody known: nothing that changes what they get, or where.
+
+Ana is a customer of whom the shop's server has told. Mallory knows her customer number, reads his own mail only, and
+has the key that stands in every page of the shop.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from lives import YES, Lives, Result, address, email, words
+from shop import SECRET
+from story import at
+
+from schemas.keys import address_in, address_of
+from schemas.records import Confirmed, Ids, Message, SignedUp, Traits
+from transforms.logic.decide import decide
+from transforms.logic.identity import identifiers
+from transforms.logic.moment import Candidate, CutsBook, Moment, Plan
+from transforms.logic.shard import Outputs
+
+MALLORY = "mallory@evil.example"
+AS_ANA = Ids("c-ana", MALLORY)
+"""Ana's number, Mallory's mailbox."""
+
+
+def ana(since: str = "08:00") -> Lives:
+    """Ana, as the shop's server knows her: number, address, name and consent."""
+    lives = Lives().at(since).customer("ana")
+    return lives.is_known_as("ana", Traits(first_name="Ana"))
+
+
+def told(who: str = "ana", **more: Any) -> dict[str, Any]:
+    """A record of the shop's server that knows the number alone."""
+    return {"ids": Ids(f"c-{who}"), **more}
+
+
+def mails(result: Result, to: str) -> list[Message]:
+    return [message for message in result.out.intents if message.to == to]
+
+
+def token(result: Result, to: str) -> str:
+    """The token in the newest confirmation to an address."""
+    newest = [message for message in mails(result, to) if message.campaign == "confirm"][-1]
+    return words(newest)["text"].partition("token=")[2]
+
+
+def clicks(lives: Lives, secret: str) -> Lives:
+    """Somebody follows the link of a confirmation, on any browser."""
+    return lives.put(address_in(secret), Confirmed(secret), ids=Ids(), trust="browser")
+
+
+# --- sign-ups ---------------------------------------------------------------------------------------------------------
+
+
+def test_mallorys_sign_up_with_anas_number_is_about_his_own_address() -> None:
+    lives = ana().at("09:00").put(address("ana"), SignedUp(), ids=AS_ANA, trust="browser", consents=(YES,))
+    result = lives.play()
+    assert result.reasons("ana") == []
+    assert {message.person for message in mails(result, MALLORY)} == {
+        address_of(SECRET, "shop", "email", MALLORY).hex()
+    }
+    assert [message.campaign for message in mails(result, MALLORY)] == ["confirm", "welcome"]
+    assert "Ana" not in "".join(message.body.decode() for message in mails(result, MALLORY))
+    assert MALLORY not in {each.value for each in identifiers(result.person("ana"))}
+
+
+def test_and_redeeming_its_token_brings_him_none_of_anas_mail() -> None:
+    lives = ana().at("09:00").put(address("ana"), SignedUp(), ids=AS_ANA, trust="browser", consents=(YES,))
+    clicks(lives.at("09:10"), token(lives.play(), MALLORY))
+    lives.at("10:00").orders("ana", "o-1", "boots", **told())
+    result = lives.play()
+    assert [message.campaign for message in mails(result, email("ana"))] == ["receipt", "segments"]
+    assert [message.campaign for message in mails(result, MALLORY)] == ["confirm", "welcome"]
+
+
+def test_ana_may_sign_up_again_at_her_own_address_and_is_greeted_by_name() -> None:
+    lives = ana().at("09:00").signs_up("ana", trust="browser")
+    (confirm,) = lives.play().messages("ana", "confirm")
+    assert confirm.to == email("ana")
+    (welcome,) = lives.play().messages("ana", "welcome")
+    assert words(welcome)["subject"] == "Welcome, Ana"
+
+
+def test_a_token_from_before_the_server_spoke_gives_nothing_to_mallory() -> None:
+    """He claims the number first; by the time he clicks, the shop has told whose it is."""
+    lives = Lives().at("08:00").put(address("ana"), SignedUp(), ids=AS_ANA, trust="browser", consents=(YES,))
+    secret = token(lives.play(), MALLORY)
+    clicks(lives.at("09:00").is_known_as("ana", Traits(first_name="Ana"), **told()).at("09:10"), secret)
+    result = lives.at("10:00").orders("ana", "o-1", "boots", **told()).play()
+    assert ("receipt", "UNREACHABLE") in result.reasons("ana")
+    assert [message.campaign for message in mails(result, MALLORY)] == ["confirm", "welcome"]
+
+
+def test_what_a_token_proved_stands_back_once_a_server_speaks() -> None:
+    """He claims the number of a customer to be and proves his mailbox; then Ana becomes that customer."""
+    lives = Lives().at("08:00").put(address("ana"), SignedUp(), ids=AS_ANA, trust="browser", consents=(YES,))
+    clicks(lives.at("08:10"), token(lives.play(), MALLORY))
+    lives.at("09:00").orders("ana", "o-1", "boots", **told()).at("10:00").is_known_as("ana", Traits(first_name="Ana"))
+    result = lives.at("11:00").orders("ana", "o-2", "boots", **told()).play()
+    assert [reason for name, reason in result.reasons("ana") if name == "receipt"] == ["UNREACHABLE", "SENT"]
+    assert [message.to for message in result.messages("ana", "receipt")] == [email("ana")]
+
+
+def test_the_first_proven_address_of_a_number_keeps_it() -> None:
+    """No server ever speaks of Ana; her own click is worth more than a later one of Mallory's."""
+    lives = Lives().at("08:00").signs_up("ana", trust="browser")
+    clicks(lives.at("08:10"), token(lives.play(), email("ana")))
+    lives.at("09:00").put(address("ana"), SignedUp(), ids=AS_ANA, trust="browser", consents=(YES,))
+    clicks(lives.at("09:10"), token(lives.play(), MALLORY))
+    result = lives.at("10:00").orders("ana", "o-1", "boots", trust="browser").play()
+    assert [message.to for message in result.messages("ana", "receipt")] == [email("ana")]
+    assert [message.campaign for message in mails(result, MALLORY)] == ["confirm", "welcome"]
+
+
+# --- where mail goes --------------------------------------------------------------------------------------------------
+
+
+def test_a_claimed_address_gets_no_mail_of_somebody_verified() -> None:
+    lives = Lives().at("08:00").orders("ana", "o-1", "boots", **told())
+    lives.at("09:00").opens_page("ana", ids=AS_ANA, trust="browser")
+    result = lives.at("10:00").orders("ana", "o-2", "boots", **told()).play()
+    assert [reason for name, reason in result.reasons("ana") if name == "receipt"] == ["UNREACHABLE"] * 2
+    assert mails(result, MALLORY) == []
+
+
+def test_a_claim_does_not_bring_back_an_address_that_a_server_replaced() -> None:
+    lives = Lives().at("08:00").orders("ana", "o-1", "boots", ids=Ids("c-ana", "old@people.example"))
+    lives.at("09:00").is_known_as("ana", Traits(first_name="Ana"))
+    lives.at("10:00").fills_cart("ana", "rope", ids=Ids("c-ana", "old@people.example"), trust="browser")
+    result = lives.at("11:00").orders("ana", "o-2", "boots", **told()).play()
+    assert [message.to for message in result.messages("ana", "receipt")] == ["old@people.example", email("ana")]
+
+
+def test_somebody_claimed_is_welcomed_at_the_newest_address() -> None:
+    lives = Lives().at("08:00").opens_page("ana", ids=Ids("c-ana", "old@people.example"), trust="browser")
+    result = lives.at("09:00").signs_up("ana", trust="browser").play()
+    assert [message.to for message in result.messages("ana", "welcome")] == [email("ana")]
+
+
+@pytest.mark.parametrize(("to", "subject"), [(MALLORY, "Welcome, friend"), (email("ana"), "Welcome, Ana")])
+def test_no_name_goes_to_an_address_that_is_not_the_persons_for_certain(to: str, subject: str) -> None:
+    lives = ana()
+    person = lives.play().person("ana")
+    moment = Moment(Plan.of(lives.tenant, bytes(32)), person, at("09:00"), Outputs(), lambda _: CutsBook([]))
+    (campaign,) = moment.plan.of_trigger("welcome")
+    decide(moment, Candidate(campaign, "m-1", moment.now, moment.now, ("email",), {}, "welcome", to=to))
+    assert words(moment.out.intents[0])["subject"] == subject
