@@ -1,6 +1,7 @@
 """One frozen configuration, made from the command line and checked once at the start.
 
-The environment holds two things more, each read where it is used: secrets of sinks and fault points of crash tests.
+The environment holds two things more, each read where it is used: secrets of sinks, and what crash tests need
+(fault points, short segments).
 """
 
 from __future__ import annotations

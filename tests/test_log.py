@@ -268,6 +268,83 @@ def test_sync_off_goes_on_without_what_a_power_cut_damaged(tmp_path: Path) -> No
     writer.close()
 
 
+# --- what no crash leaves ---------------------------------------------------------------------------------------------
+
+
+def without_head(folder: Path) -> None:
+    (folder / "head").unlink()
+
+
+@pytest.mark.parametrize("segment_bytes", [100, 64 << 20])
+def test_a_lost_head_is_found_again_by_the_frames(tmp_path: Path, segment_bytes: int) -> None:
+    frames = write(tmp_path, 5, segment_bytes=segment_bytes)
+    without_head(tmp_path)
+    LogWriter(tmp_path).close()
+    assert read(tmp_path) == frames
+
+
+def test_a_lost_head_and_a_tail_torn_at_any_byte_are_mended(tmp_path: Path) -> None:
+    frames = write(tmp_path, 3)
+    file, data = newest(tmp_path), newest(tmp_path).read_bytes()
+    for length in range(len(data)):
+        file.write_bytes(data[:length])
+        without_head(tmp_path)
+        LogWriter(tmp_path).close()
+        assert read(tmp_path) == [frame for frame in frames if frame.end <= length]
+        file.touch()
+
+
+@pytest.mark.parametrize("head", [True, False], ids=["old head", "lost head"])
+def test_whole_frames_behind_damage_are_not_thrown_away(tmp_path: Path, head: bool) -> None:
+    frames = write(tmp_path, 4)
+    data = bytearray(newest(tmp_path).read_bytes())
+    data[frames[1].end - 1] ^= 1
+    newest(tmp_path).write_bytes(data)
+    if head:
+        (tmp_path / "head").write_bytes(frames[0].end.to_bytes(8, "little"))
+    else:
+        without_head(tmp_path)
+    with pytest.raises(LogCorrupt, match=r"expected nothing but a commit cut short .*, got other bytes; restore"):
+        LogWriter(tmp_path)
+    assert newest(tmp_path).read_bytes() == data
+    writer = LogWriter(tmp_path, sync=False)
+    assert writer.end == frames[0].end
+    writer.close()
+
+
+@pytest.mark.parametrize("tail", [b"\xff" * 50, b"hello", b"RpS1"])
+def test_bytes_that_begin_no_frame_are_not_thrown_away(tmp_path: Path, tail: bytes) -> None:
+    write(tmp_path, 2)
+    with newest(tmp_path).open("ab") as file:
+        file.write(tail)
+    without_head(tmp_path)
+    with pytest.raises(LogCorrupt):
+        LogWriter(tmp_path)
+    assert newest(tmp_path).read_bytes().endswith(tail)
+
+
+def test_a_file_that_is_no_segment_is_not_thrown_away(tmp_path: Path) -> None:
+    for junk in (b"junk", b"RpX1" * 9, b"\xff"):
+        (tmp_path / f"{0:020d}.log").write_bytes(junk)
+        with pytest.raises(LogCorrupt):
+            LogWriter(tmp_path)
+        assert newest(tmp_path).read_bytes() == junk
+
+
+def test_frames_below_a_damaged_segment_head_are_not_thrown_away(tmp_path: Path) -> None:
+    write(tmp_path, 2)
+    data = bytearray(newest(tmp_path).read_bytes())
+    data[10] ^= 1
+    newest(tmp_path).write_bytes(data)
+    without_head(tmp_path)
+    with pytest.raises(LogCorrupt):
+        LogWriter(tmp_path)
+    assert newest(tmp_path).read_bytes() == data
+
+
+# --- full disks, portions, bytes --------------------------------------------------------------------------------------
+
+
 @pytest.mark.parametrize("fresh", [False, True], ids=["same segment", "new segment"])
 def test_a_full_disk_changes_nothing_and_may_be_tried_again(tmp_path: Path, fresh: bool) -> None:
     write(tmp_path, 3)

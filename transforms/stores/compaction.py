@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 
 from transforms.stores.frames import LONGEST_HEAD, Entry, read_segment_head
 from transforms.stores.index import Index, Rows, addresses_of, read_rows, sizes_of
-from transforms.stores.log import LogWriter, outlines
+from transforms.stores.log import LogWriter
 from transforms.stores.packed import Numbers
 from transforms.stores.segments import Segments
 from transforms.stores.state import ROWS, Copies
+from transforms.stores.torn import outlines
 
 WASTE = 2.5
 """A log may be this many times as long as its live rows, plus two segments, before rows are copied."""

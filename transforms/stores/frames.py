@@ -17,9 +17,9 @@ from msgspec import Struct
 Bytes = bytes | bytearray | memoryview
 
 _SEGMENT = struct.Struct("<4sIQqI")  # magic, checksum, start, stamp, length of the numbers
-_SEGMENT_MAGIC = b"RpS1"
+SEGMENT_MAGIC = b"RpS1"
 _FRAME = struct.Struct("<4sIQQqI")  # magic, checksum, address, length, stamp, length of the directory
-_FRAME_MAGIC = b"RpF1"
+FRAME_MAGIC = b"RpF1"
 _PART = struct.Struct("<QIII")  # first number, count, length, checksum
 _COVERED = 8  # a checksum covers everything behind magic and checksum
 LONGEST_DIRECTORY = 1 << 16
@@ -79,8 +79,8 @@ class SegmentHead(Struct, frozen=True):
 
 def pack_segment_head(start: int, stamp: int, numbers: dict[str, int]) -> bytes:
     rest = msgspec.msgpack.encode(numbers)
-    covered = _SEGMENT.pack(_SEGMENT_MAGIC, 0, start, stamp, len(rest))[_COVERED:] + rest
-    return _SEGMENT_MAGIC + struct.pack("<I", crc32(covered)) + covered
+    covered = _SEGMENT.pack(SEGMENT_MAGIC, 0, start, stamp, len(rest))[_COVERED:] + rest
+    return SEGMENT_MAGIC + struct.pack("<I", crc32(covered)) + covered
 
 
 def read_segment_head(data: Bytes) -> SegmentHead | None:
@@ -89,7 +89,7 @@ def read_segment_head(data: Bytes) -> SegmentHead | None:
         return None
     magic, checksum, start, stamp, length = _SEGMENT.unpack_from(data)
     covered = data[_COVERED : _SEGMENT.size + length]
-    if magic != _SEGMENT_MAGIC or crc32(covered) != checksum:
+    if magic != SEGMENT_MAGIC or crc32(covered) != checksum:
         return None
     numbers = msgspec.msgpack.decode(data[_SEGMENT.size : _SEGMENT.size + length], type=dict[str, int])
     return SegmentHead(start, stamp, numbers, start + _SEGMENT.size + length)
@@ -108,9 +108,9 @@ def pack_frame(address: int, stamp: int, parts: Iterable[tuple[str, Part]]) -> t
         directory.append(_PART.pack(part.first, part.count, length, crc32(part.payload)))
         placed[topic] = Part(part.first, part.count, part.payload, place)
         place += length
-    head = _FRAME.pack(_FRAME_MAGIC, 0, address, place - address, stamp, size)
+    head = _FRAME.pack(FRAME_MAGIC, 0, address, place - address, stamp, size)
     covered = head[_COVERED:] + b"".join(directory)
-    pieces = [_FRAME_MAGIC + struct.pack("<I", crc32(covered)) + covered, *(part.payload for _, part in parts)]
+    pieces = [FRAME_MAGIC + struct.pack("<I", crc32(covered)) + covered, *(part.payload for _, part in parts)]
     return Frame(address, place, stamp, placed), pieces
 
 
@@ -119,7 +119,7 @@ def directory_length(data: Bytes) -> int | None:
     if len(data) < _FRAME.size:
         return None
     magic, _, _, _, _, size = _FRAME.unpack_from(data)
-    return _FRAME.size + size if magic == _FRAME_MAGIC and size <= LONGEST_DIRECTORY else None
+    return _FRAME.size + size if magic == FRAME_MAGIC and size <= LONGEST_DIRECTORY else None
 
 
 def read_outline(data: Bytes, address: int) -> Outline | None:

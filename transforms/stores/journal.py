@@ -21,7 +21,7 @@ from schemas.records import DAY, Entry
 from transforms.logic.suppress import Change
 from transforms.stores.frames import LONGEST_HEAD, read_segment_head
 from transforms.stores.log import Frame, LogReader, LogWriter
-from transforms.stores.segments import segment_file, segment_starts
+from transforms.stores.segments import SEGMENT_BYTES, segment_file, segment_starts
 from transforms.stores.state import POSITION
 
 RECORDS, SUPPRESSION, DOOR = "records", "suppression", "door"
@@ -30,7 +30,6 @@ KEEP = 7 * DAY
 
 _PLACE = struct.Struct(">BQQ")
 _FORM = 1
-SEGMENT_BYTES = 64 << 20
 
 Cursor = tuple[int, int]
 """Where a pulled log or a played file goes on: (address or byte offset, number of the next record)."""

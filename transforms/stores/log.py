@@ -9,26 +9,24 @@ from __future__ import annotations
 
 import mmap
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from contextlib import ExitStack
 from itertools import pairwise
 from pathlib import Path
 
 from transforms.stores import faults
 from transforms.stores.frames import (
-    HEADER,
     LONGEST_HEAD,
     Frame,
-    Outline,
     Part,
     SegmentHead,
-    directory_length,
     pack_frame,
     pack_segment_head,
-    read_outline,
     read_segment_head,
 )
 from transforms.stores.reader import LogReader
 from transforms.stores.segments import (
+    SEGMENT_BYTES,
     Head,
     Lock,
     LogBusy,
@@ -38,6 +36,7 @@ from transforms.stores.segments import (
     segment_starts,
     sync_folder,
 )
+from transforms.stores.torn import Bytes, outlines, torn, whole
 
 __all__ = ["POINTS", "Frame", "LogBusy", "LogCorrupt", "LogReader", "LogWriter", "Part"]
 
@@ -53,18 +52,6 @@ POINTS = (
 """Where a crash test may kill the writer."""
 
 
-def outlines(data: mmap.mmap | bytes, start: int, address: int) -> Iterator[Outline]:
-    """The frames from `address` on in the mapped segment that begins at `start`, up to the first that is not whole."""
-    while True:
-        offset = address - start
-        length = directory_length(data[offset : offset + HEADER])
-        outline = read_outline(data[offset : offset + length], address) if length else None
-        if outline is None or outline.end - start > len(data):
-            return
-        yield outline
-        address = outline.end
-
-
 class LogWriter:
     """Appends frames to a log. There is one writer; LogBusy is raised for a second.
 
@@ -72,7 +59,7 @@ class LogWriter:
     the last committed frame.
     """
 
-    def __init__(self, folder: Path, *, segment_bytes: int = 64 << 20, sync: bool = True) -> None:
+    def __init__(self, folder: Path, *, segment_bytes: int = SEGMENT_BYTES, sync: bool = True) -> None:
         make_folder(folder, sync=sync)
         self._folder, self.segment_bytes, self._sync = folder, segment_bytes, sync
         self._lock = Lock(folder)
@@ -86,7 +73,10 @@ class LogWriter:
         self._pending_end = 0
         self._fresh: int | None = None  # start of a segment that the next write creates
         self._before: tuple[int, dict[str, int]] = (0, {})  # stamp and numbers of what is committed
-        self._resume()
+        with ExitStack() as undo:
+            undo.callback(self.close)
+            self._resume()
+            undo.pop_all()
 
     def append(self, stamp: int, parts: Mapping[str, tuple[bytes, int]]) -> Frame:
         """Add a frame to the next commit: for each topic a payload and how many records it holds."""
@@ -207,7 +197,7 @@ class LogWriter:
                 self._file = os.open(file, os.O_RDWR | os.O_CLOEXEC)
                 self._scan(head)
                 break
-            self._check_uncommitted(self.starts[-1])
+            self._check_cut(file.read_bytes(), self.starts[-1], self.starts[-1])
             file.unlink()
             self.end = self.starts.pop()
         self._head.publish(self.end)
@@ -215,30 +205,34 @@ class LogWriter:
     def _scan(self, head: SegmentHead) -> None:
         self.stamp, self.numbers, self.end = head.stamp, dict(head.numbers), head.end
         with mmap.mmap(self._file, 0, access=mmap.ACCESS_READ) as data:
-            size = len(data)
             for outline in outlines(data, head.start, head.end):
-                if not _whole(data, head.start, outline):
+                if not whole(data, head.start, outline):
                     break
                 self.stamp, self.end = outline.stamp, outline.end
                 self.numbers.update((entry.topic, entry.first + entry.count) for entry in outline.entries)
-        self._check_uncommitted(self.end)
+            self._check_cut(data, head.start, self.end)
+            size = len(data)
         if size > self.end - head.start:
             os.ftruncate(self._file, self.end - head.start)
             os.fsync(self._file)
 
-    def _check_uncommitted(self, end: int) -> None:
-        """Only a tail that was never published may be cut; without syncs a power cut may take published frames too."""
-        if self._sync and end < self._head.end:
-            raise LogCorrupt(
-                f"expected whole frames up to {self._head.end} in {self._folder}, but they end at {end}; "
-                "restore the folder from a copy, or open it once with sync off to go on without what is damaged"
-            )
+    def _check_cut(self, data: Bytes, start: int, end: int) -> None:
+        """Only a tail that was never published and that a crash may leave may be cut, whatever there is without syncs.
 
-
-def _whole(data: mmap.mmap, start: int, outline: Outline) -> bool:
-    return all(
-        entry.holds(data[entry.address - start : entry.address - start + entry.length]) for entry in outline.entries
-    )
+        The published end itself may be lost or old: then the frames alone say how far the log goes.
+        """
+        if not self._sync:
+            return
+        if end < self._head.end:
+            found = f"whole frames up to {self._head.end} in {self._folder}, but they end at {end}"
+        elif not torn(data, start, end):
+            found = f"nothing but a commit cut short at {end} in {self._folder}, got other bytes"
+        else:
+            return
+        raise LogCorrupt(
+            f"expected {found}; restore the folder from a copy, or open it once with sync off to go on without what is "
+            "damaged"
+        )
 
 
 def _segment_head(file: Path, start: int) -> SegmentHead | None:

@@ -82,7 +82,7 @@ class LogReader:
         return self._enter()
 
     def _enter(self) -> bool:
-        """Open the segment that holds `address`. At its start its head is stepped over."""
+        """Open the segment that holds `address`; False if that had to move, such as over the segment's head."""
         starts = segment_starts(self._folder)
         start = max((start for start in starts if start <= self.address), default=None)
         if start is None:
@@ -98,6 +98,7 @@ class LogReader:
             raise LogCorrupt(f"expected a segment of the log in {segment_file(self._folder, start)}")
         if self.address < head.end:
             self.address, self.stamp = head.end, max(self.stamp, head.stamp)
+            return False  # a crash may have left a head without a frame
         return self._in_bounds()
 
     def _in_bounds(self) -> bool:

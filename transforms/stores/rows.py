@@ -20,7 +20,7 @@ from transforms.stores.compaction import Compaction, Live
 from transforms.stores.index import Digest, digest
 from transforms.stores.log import LogReader, LogWriter
 from transforms.stores.packed import ABSENT
-from transforms.stores.segments import Segments, sync_folder
+from transforms.stores.segments import SEGMENT_BYTES, Segments, sync_folder
 from transforms.stores.snapshots import Snapshots, StoreDamaged
 from transforms.stores.state import POSITION, ROWS, SEEN, TOPICS, WAKES, Copies, rows_part, seen_part, wakes_part
 from transforms.stores.transaction import LONG_AGO, NEVER, Change, Store, Transaction, Wake, Work, checked_topics
@@ -54,7 +54,7 @@ class RowStore(Store):
         *,
         graph: str,
         sync: bool = True,
-        segment_bytes: int = 64 << 20,
+        segment_bytes: int = SEGMENT_BYTES,
         digest: Digest = digest,
     ) -> None:
         self._log = LogWriter(folder, segment_bytes=segment_bytes, sync=sync)

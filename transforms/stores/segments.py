@@ -14,6 +14,8 @@ from transforms.stores.packed import Numbers
 
 SUFFIX = ".log"
 HEAD = "head"
+SEGMENT_BYTES = int(os.environ.get("RAPPORT_SEGMENT", 64 << 20))
+"""How long a segment grows; a crash test makes it short, so that ends, drops and snapshots come soon."""
 
 
 class LogBusy(RuntimeError):
