@@ -26,9 +26,11 @@ from transforms.engage import Engage
 from transforms.hand_over import HandOver
 from transforms.identify import Identify
 from transforms.record import Record
+from transforms.shards import State
 from transforms.sources.firehose import Firehose
 from transforms.sources.source import Source
 from transforms.topics import Topics
+from transforms.waiting import Exact
 
 LANES = ("listen", "person")
 
@@ -37,6 +39,9 @@ LANES = ("listen", "person")
 class Job:
     """What the graph is built from: tenants, the key of identifier hashes, how state is cut and kept, and where
     records leave (`topics`; the embedded engine needs none).
+
+    `order` matters where state is in cells: `arrival` decides on what has arrived, at once; `exact` waits until the
+    watermark has passed, in slots of `grain` microseconds, and decides what the embedded engine decides.
     """
 
     tenants: Mapping[str, Tenant]
@@ -45,6 +50,17 @@ class Job:
     shards: int = 4
     state: str = "rows"
     topics: Topics | None = None
+    order: str = "arrival"
+    grain: int = 100_000
+
+    def __post_init__(self) -> None:
+        if self.order not in ("arrival", "exact"):
+            raise ValueError(f"order: expected arrival or exact, got {self.order!r}")
+
+    @property
+    def form(self) -> State:
+        """How keyed stages keep their state. Rows are in exact order anyway."""
+        return Exact(self.grain) if self.state == "cells" and self.order == "exact" else self.state
 
 
 def build(pipeline: Pipeline, source: Source, job: Job, lanes: tuple[str, ...] = LANES) -> None:
@@ -59,7 +75,7 @@ def build(pipeline: Pipeline, source: Source, job: Job, lanes: tuple[str, ...] =
 def listen(records: PCollection[Pull], job: Job) -> None:
     """What is said: models take milliseconds a post, so this lane never holds up the other."""
     said = records | "discover who said what" >> Discover("listen")
-    felt = said.mentions | "classify what was said" >> Classify(job.models, job.tenants, job.shards, job.state)
+    felt = said.mentions | "classify what was said" >> Classify(job.models, job.tenants, job.shards, job.form)
 
     felt.feedback | "give mentions back to the door" >> HandOver("feedback", job.topics)
     (said, felt) | "record what was said" >> Record(job.topics)
@@ -68,8 +84,8 @@ def listen(records: PCollection[Pull], job: Job) -> None:
 def engage(records: PCollection[Pull], job: Job) -> None:
     """What is done: whose it is, what it means for that person, and what to say now."""
     done = records | "discover who did what" >> Discover("person")
-    known = done.events | "identify whose it is" >> Identify(job.secret, job.shards, job.state)
-    lives = known.known | "engage each person" >> Engage(job.tenants, job.secret, job.shards, job.state)
+    known = done.events | "identify whose it is" >> Identify(job.secret, job.shards, job.form)
+    lives = known.known | "engage each person" >> Engage(job.tenants, job.secret, job.shards, job.form)
 
     lives.intents | "hand intents to the sender" >> HandOver("intents", job.topics)
     lives.feedback | "give forwards back to the door" >> HandOver("feedback", job.topics)

@@ -2,31 +2,33 @@
 
 The shard itself stays in the worker's memory between batches. The version (a counter and a random nonce) is read with
 every batch and fences that memory: after a failed or moved attempt it differs, and the shard is loaded again.
+
+`CellsDoFn` takes records as they arrive; `exact_state.ExactDoFn` waits until their order is certain.
 """
 
 from __future__ import annotations
 
 import secrets
-from collections import OrderedDict
 from collections.abc import Callable, Iterator
-from threading import Lock
 from typing import Any
 
 from apache_beam import DoFn
 from apache_beam.coders import BytesCoder
+from apache_beam.metrics import Metrics
 from apache_beam.pvalue import TaggedOutput
 from apache_beam.transforms.timeutil import TimeDomain
 from apache_beam.transforms.userstate import BagStateSpec, ReadModifyWriteStateSpec, TimerSpec, on_timer
 from apache_beam.utils.timestamp import Timestamp
-from msgspec import Struct
 
 from schemas.codec import pack, unpack
 from transforms.attempt import ring, run
 from transforms.batches import Batch, emit
+from transforms.disorder import Disorder
+from transforms.held import HELD, Held, Version
 from transforms.logic.shard import Outputs, Stage
 from transforms.resident import Resident
+from transforms.waiting import MILLISECOND
 
-MILLISECOND = 1_000
 LEAST_LOG = 64 << 10
 NUMBER = 8
 """Bytes of the number before each delta: a bag has no order of its own."""
@@ -34,53 +36,11 @@ STEPS = 16
 """In how many steps compaction is staggered over the shards."""
 
 
-class Version(Struct, frozen=True, array_like=True, gc=False):
-    """Which state a shard's cells hold. A counter alone could match what a failed attempt left in memory."""
-
-    number: int
-    nonce: bytes
-
-
-class Held(Struct):
-    """A shard in memory with the version of the cells that it equals, and how long snapshot and log are."""
-
-    resident: Resident
-    version: Version | None = None
-    snapshot: int = 0
-    log: int = 0
-
-
-class HeldShards:
-    """The shards in this process's memory. Above `limit` bytes the ones used longest ago go first."""
-
-    def __init__(self, limit: int) -> None:
-        self.limit = limit
-        self._held: OrderedDict[tuple[str, int], Held] = OrderedDict()
-        self._size = 0
-        self._lock = Lock()
-
-    def take(self, step: str, shard: int) -> Held | None:
-        """Take a shard out, so that no older attempt can share it."""
-        with self._lock:
-            held = self._held.pop((step, shard), None)
-            self._size -= held.resident.size if held else 0
-            return held
-
-    def put(self, step: str, shard: int, held: Held) -> None:
-        """Put a shard back, and let go of others if there are too many."""
-        with self._lock:
-            older = self._held.pop((step, shard), None)
-            self._size += held.resident.size - (older.resident.size if older else 0)
-            self._held[step, shard] = held
-            while self._size > self.limit and len(self._held) > 1:
-                self._size -= self._held.popitem(last=False)[1].resident.size
-
-
-HELD = HeldShards(512 << 20)
-
-
 class CellsDoFn(DoFn):
-    """Runs a stage on a shard of cells. One event-time timer a shard, at the full millisecond after its first wake."""
+    """Runs a stage on a shard of cells. One event-time timer a shard, at the full millisecond after its first wake.
+
+    Records that come after a later one of the same key are counted `disordered`, by stage.
+    """
 
     SNAPSHOT = DoFn.StateParam(ReadModifyWriteStateSpec("snapshot", BytesCoder()))
     DELTAS = DoFn.StateParam(BagStateSpec("deltas", BytesCoder()))
@@ -94,6 +54,7 @@ class CellsDoFn(DoFn):
 
     def setup(self) -> None:
         self._stage = self.factory()
+        self._disordered = Metrics.counter(self._stage.name, "disordered")
 
     def process(
         self,
@@ -104,8 +65,8 @@ class CellsDoFn(DoFn):
         timer: Any = TIMER,
     ) -> Iterator[TaggedOutput]:
         shard, batch = element
-        cells = _Cells(snapshot, deltas, version, shard)
-        return emit(self._with(cells, timer, lambda resident: run(self._stage, resident, batch.items)))
+        cells = Cells(snapshot, deltas, version, shard)
+        return emit(self._with(cells, timer, lambda held: self._take(held, batch)))
 
     @on_timer(WAKE)
     def wake(
@@ -117,13 +78,20 @@ class CellsDoFn(DoFn):
         version: Any = VERSION,
         timer: Any = TIMER,
     ) -> Iterator[TaggedOutput]:
-        cells = _Cells(snapshot, deltas, version, shard)
-        return emit(self._with(cells, timer, lambda resident: ring(self._stage, resident, time.micros)))
+        cells = Cells(snapshot, deltas, version, shard)
+        return emit(self._with(cells, timer, lambda held: ring(self._stage, held.resident, time.micros)))
 
-    def _with(self, cells: _Cells, timer: Any, work: Callable[[Resident], Outputs]) -> Outputs:
-        """Do `work` on the resident shard and keep what it changed."""
+    def _take(self, held: Held, batch: Batch[Any]) -> Outputs:
+        held.disorder = held.disorder or Disorder()
+        disordered = held.disorder.count(batch.items, self._stage.key)
+        if disordered:
+            self._disordered.inc(disordered)
+        return run(self._stage, held.resident, batch.items)
+
+    def _with(self, cells: Cells, timer: Any, work: Callable[[Held], Outputs]) -> Outputs:
+        """Do `work` on the held shard and keep what it changed."""
         held = cells.current(HELD.take(self._step, cells.shard))
-        outputs = work(held.resident)
+        outputs = work(held)
         cells.keep(held)
         soonest = held.resident.next_wake()
         if soonest is not None:
@@ -132,7 +100,7 @@ class CellsDoFn(DoFn):
         return outputs
 
 
-class _Cells:
+class Cells:
     """The three cells of one shard."""
 
     def __init__(self, snapshot: Any, deltas: Any, version: Any, shard: int) -> None:
@@ -153,13 +121,21 @@ class _Cells:
         kept = [part[NUMBER:] for part in (snapshot, *deltas) if part]
         return Held(Resident.load(kept), version, len(snapshot), sum(map(len, deltas)))
 
-    def keep(self, held: Held) -> None:
-        """Write what changed, and a new version; now and then everything in place of the deltas."""
+    def keep(self, held: Held, over: int | None = None) -> None:
+        """Write what changed, and a new version; now and then everything in place of the deltas.
+
+        `over` says where the time of waiting records stands: then there is a new version even if no row changed.
+        """
         delta = held.resident.seal()
-        if delta is None:
+        if delta is None and over is None:
             return
         number = held.version.number + 1 if held.version else 1
-        place = number.to_bytes(NUMBER)
+        if delta is not None:
+            self._write(held, number.to_bytes(NUMBER), delta)
+        held.version = Version(number, secrets.token_bytes(8), over or 0)
+        self._version.write(pack(held.version))
+
+    def _write(self, held: Held, place: bytes, delta: bytes) -> None:
         if held.log + len(delta) > self._longest_log(held.snapshot):
             whole = held.resident.snapshot()
             self._snapshot.write(place + whole)
@@ -168,8 +144,6 @@ class _Cells:
         else:
             self._deltas.add(place + delta)
             held.log += NUMBER + len(delta)
-        held.version = Version(number, secrets.token_bytes(8))
-        self._version.write(pack(held.version))
 
     def _longest_log(self, snapshot: int) -> int:
         """How long deltas may grow: about as long as the snapshot, differing by shard so that not all fold at once."""

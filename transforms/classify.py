@@ -22,7 +22,7 @@ from transforms.logic.brands import Gazetteer, gazetteers
 from transforms.logic.classify import classify, refuse
 from transforms.logic.repeats import Repeats
 from transforms.logic.shard import Outputs
-from transforms.shards import Keyed
+from transforms.shards import Keyed, State
 
 READ = ("feedback", "rows", "failures")
 
@@ -38,9 +38,9 @@ class Classified(NamedTuple):
 
 
 class Classify(PTransform):
-    """Mentions to `Classified`. `state` is rows or cells, as for every keyed stage."""
+    """Mentions to `Classified`. `state` as in `Keyed`."""
 
-    def __init__(self, models: Models, tenants: Mapping[str, Tenant], shards: int, state: str) -> None:
+    def __init__(self, models: Models, tenants: Mapping[str, Tenant], shards: int, state: State) -> None:
         super().__init__()
         self._models = models
         self._tenants = tenants

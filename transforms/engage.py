@@ -18,13 +18,13 @@ from schemas.records import CutsPublished, Known
 from schemas.workspace import Tenant
 from transforms.batches import Knowns
 from transforms.logic import engage
-from transforms.shards import Keyed, shard_of
+from transforms.shards import Keyed, State, behind, shard_of
 
 
 class Engage(PTransform):
     """Batches of `Known` to intents, feedback, rows and failures (the tagged outputs of `Keyed`)."""
 
-    def __init__(self, tenants: Mapping[str, Tenant], secret: bytes, shards: int, state: str) -> None:
+    def __init__(self, tenants: Mapping[str, Tenant], secret: bytes, shards: int, state: State) -> None:
         super().__init__()
         self._stage = partial(engage.Engage, tenants, secret)
         self._shards = shards
@@ -35,7 +35,7 @@ class Engage(PTransform):
         return (
             knowns
             | "tell every shard the cut points" >> everywhere
-            | "decide for each person" >> Keyed(self._stage, Knowns, self._shards, self._state)
+            | "decide for each person" >> Keyed(self._stage, Knowns, self._shards, behind(self._state, 2))
         )
 
 

@@ -14,7 +14,7 @@ from apache_beam.pvalue import PCollection
 from transforms.batches import Events
 from transforms.logic.pointers import Pointers
 from transforms.logic.repeats import Repeats
-from transforms.shards import Keyed
+from transforms.shards import Keyed, State, behind
 
 
 class Identified(NamedTuple):
@@ -28,9 +28,9 @@ class Identified(NamedTuple):
 
 
 class Identify(PTransform):
-    """Events to `Identified`. `secret` is the key of all identifier hashes; `state` is rows or cells."""
+    """Events to `Identified`. `secret` is the key of all identifier hashes; `state` as in `Keyed`."""
 
-    def __init__(self, secret: bytes, shards: int, state: str) -> None:
+    def __init__(self, secret: bytes, shards: int, state: State) -> None:
         super().__init__()
         self._secret = secret
         self._shards = shards
@@ -38,5 +38,6 @@ class Identify(PTransform):
 
     def expand(self, events: PCollection) -> Identified:
         fresh = events | "drop repeats" >> Keyed(Repeats, Events, self._shards, self._state)
-        named = fresh.events | "find whose" >> Keyed(partial(Pointers, self._secret), Events, self._shards, self._state)
+        pointers = partial(Pointers, self._secret)
+        named = fresh.events | "find whose" >> Keyed(pointers, Events, self._shards, behind(self._state, 1))
         return Identified(named.known, named.rows, named.failures, fresh.rows, fresh.failures)

@@ -2,12 +2,13 @@
 
 Keys in Beam's sense are shards, never people, so Beam's cost a key is paid once a batch. State has two forms over the
 same rules and with the same bytes a row: *rows* (the embedded engine) and *cells* (Flink, Dataflow, Beam's own test
-runners).
+runners). Rows are always taken in exact order; cells take records as they arrive, or as `Exact` wishes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 from zlib import crc32
 
@@ -17,8 +18,13 @@ from apache_beam.typehints import KV
 
 from transforms.batches import TAGS, Batch, typed
 from transforms.cells_state import CellsDoFn
+from transforms.exact_state import ExactDoFn
 from transforms.logic.shard import Stage
 from transforms.rows_state import RowsDoFn
+from transforms.waiting import Exact
+
+State = str | Exact
+"""The form of state: rows, cells, or cells that take records in exact order."""
 
 FORMS: dict[str, Callable[[Callable[[], Stage[Any]]], DoFn]] = {"rows": RowsDoFn, "cells": CellsDoFn}
 
@@ -27,12 +33,12 @@ class Keyed(PTransform):
     """Batches of one kind through a stage; gives tagged outputs `TAGS`.
 
     `factory` makes the stage and must be picklable, `batch` is the class of the batches that come in, `shards` is
-    fixed for a deployment, `state` is rows or cells.
+    fixed for a deployment, `state` is rows, cells or `Exact`.
     """
 
-    def __init__(self, factory: Callable[[], Stage[Any]], batch: type[Batch[Any]], shards: int, state: str) -> None:
+    def __init__(self, factory: Callable[[], Stage[Any]], batch: type[Batch[Any]], shards: int, state: State) -> None:
         super().__init__()
-        if state not in FORMS:
+        if not isinstance(state, Exact) and state not in FORMS:
             raise ValueError(f"state: expected one of {', '.join(FORMS)}, got {state!r}")
         self.factory = factory
         self.batch = batch
@@ -41,8 +47,18 @@ class Keyed(PTransform):
 
     def expand(self, batches: PCollection) -> DoOutputsTuple:
         split = ParDo(SplitDoFn(self.factory, self.batch, self.shards)).with_output_types(KV[int, self.batch])
-        keep = ParDo(FORMS[self.state](self.factory)).with_outputs(*TAGS)
+        keep = ParDo(self._keeper()).with_outputs(*TAGS)
         return typed(batches | "split by shard" >> split | "keep state" >> keep)
+
+    def _keeper(self) -> DoFn:
+        if isinstance(self.state, Exact):
+            return ExactDoFn(self.factory, self.batch, self.state)
+        return FORMS[self.state](self.factory)
+
+
+def behind(state: State, stages: int) -> State:
+    """`state` for a stage whose records have come through so many more keyed stages than those it was asked for."""
+    return replace(state, behind=state.behind + stages) if isinstance(state, Exact) else state
 
 
 def shard_of(key: bytes, shards: int) -> int:

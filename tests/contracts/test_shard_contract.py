@@ -17,7 +17,7 @@ from pipelines.local.store import ShardOfRows
 from schemas.records import DAY, SECOND
 from transforms.attempt import Attempt, Cabinet
 from transforms.batches import Events, Pull
-from transforms.cells_state import HELD, Held, HeldShards, Version
+from transforms.held import HELD, Held, HeldShards, Version
 from transforms.logic.shard import CONFLICT, NEW, REPEATED
 from transforms.resident import Resident
 from transforms.rows_state import RowsSpec, UnsupportedState
