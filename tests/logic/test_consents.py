@@ -55,9 +55,26 @@ def test_a_list_in_consent_updated_stands_for_itself() -> None:
     assert [consent.channel for consent in found.consents] == ["email", "sms"]
 
 
-@pytest.mark.parametrize("said", [None, [], {}, {"analytics": True, "ads": False}])
-def test_what_is_no_statement_changes_nothing(said: object) -> None:
+@pytest.mark.parametrize("said", [None, [], {}])
+def test_where_nothing_is_said_nothing_changes(said: object) -> None:
     assert event(track("Product Viewed", consent=said)).consents == ()
+
+
+@pytest.mark.parametrize(
+    ("said", "category"),
+    [
+        ({"analytics": True, "ads": False}, ""),
+        ({"category": "marketing", "channel": "any"}, "marketing"),
+        ({"category": "marketing", "granted": True, "unlimited": True, "channel": "any"}, "marketing"),
+        ({"action": None, "accept": None}, ""),
+    ],
+)
+def test_a_statement_without_yes_or_no_takes_back(said: dict[str, Any], category: str) -> None:
+    for form in (said, [said]):
+        assert event(track("Product Viewed", consent=form)).consents == (
+            Consent(False, category, "*", 0, "", valid=False),
+        )
+    assert event(track("Product Viewed", consent=[{}])).consents == (Consent(False, "", "*", 0, "", valid=False),)
 
 
 @pytest.mark.parametrize("ticked", [True, "true", "True", 1, "1", "yes"])
@@ -77,8 +94,22 @@ def test_a_box_anywhere_else_says_nothing() -> None:
     assert event(track("Product Added", product_id="p", marketing_opt_in=True)).consents == ()
 
 
-def test_at_most_fifty_statements() -> None:
+def test_at_most_fifty_permissions() -> None:
     assert len(event(track("Product Viewed", consent=[GRANT] * 200)).consents) == 50
+
+
+def test_eva_takes_back_in_the_last_of_a_hundred_statements() -> None:
+    refusal = {"action": "reject", "category": "marketing", "channel": "email"}
+    found = event(track("Consent Updated", consent=[*[GRANT] * 99, refusal])).consents
+    assert found == (Consent(False, "marketing", "email", 0, ""), *[Consent(True, "marketing", "email", 0, "")] * 49)
+
+
+def test_no_withdrawal_is_dropped_however_many_there_are() -> None:
+    refusals = [{"action": "reject", "category": f"news {number}"} for number in range(300)]
+    half = [{"accept": True, "category": "offers"}]  # a yes without an end takes back, too
+    found = event(track("Consent Updated", consent=[GRANT, *refusals, *refusals, *half])).consents
+    assert [each.category for each in found] == [*(f"news {number}" for number in range(300)), "offers"]
+    assert not any(each.accept and each.valid for each in found)
 
 
 def test_an_identify_call_may_permit() -> None:

@@ -14,10 +14,12 @@ from shop import SECRET
 from story import at
 
 from schemas.keys import address_in, address_of
-from schemas.records import Confirmed, Ids, Message, SignedUp, Traits
+from schemas.records import Confirmed, Consent, Ids, Message, SignedUp, Traits
+from transforms.logic import consent
 from transforms.logic.decide import decide
 from transforms.logic.identity import identifiers
 from transforms.logic.moment import Candidate, CutsBook, Moment, Plan
+from transforms.logic.profile import PERMISSIONS
 from transforms.logic.shard import Outputs
 
 MALLORY = "mallory@evil.example"
@@ -147,3 +149,17 @@ def test_no_name_goes_to_an_address_that_is_not_the_persons_for_certain(to: str,
     (campaign,) = moment.plan.of_trigger("welcome")
     decide(moment, Candidate(campaign, "m-1", moment.now, moment.now, ("email",), {}, "welcome", to=to))
     assert words(moment.out.intents[0])["subject"] == subject
+
+
+# --- permission -------------------------------------------------------------------------------------------------------
+
+
+def test_too_many_words_on_permission_become_one_no() -> None:
+    """Mallory talks ten thousand categories into Ana's profile; what is left is small, and means no."""
+    lives = ana().at("09:00")
+    for batch in range(10):
+        named = [Consent(batch % 2 > 0, f"c{batch}-{number}", "*", 0, "") for number in range(100)]
+        lives.consents("ana", *named, trust="browser")
+    words = PERMISSIONS.read(lives.play().person("ana").permissions)
+    assert len(words.given) + len(words.asked) <= 2 * consent.MOST
+    assert not consent.permits(words, "marketing", "email", at("10:00"))

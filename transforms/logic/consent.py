@@ -21,6 +21,8 @@ from transforms.logic.profile import (
 
 ANY = "*"
 CONFIRMED = "confirmed"
+MOST = 200
+"""So many words on different categories and channels are kept of one person; nobody honest has a tenth of them."""
 
 
 def learn(moment: Moment) -> None:
@@ -32,7 +34,15 @@ def learn(moment: Moment) -> None:
         new = _permission(consent, event.event_time)
         waits = new.accept and event.trust == CLAIMED and _widens(person, before, new)
         _keep(after.asked if waits else after.given, new)
-    _settle(moment, before, after)
+    _settle(moment, before, _bounded(after))
+
+
+def _bounded(words: Permissions) -> Permissions:
+    """Words without end would fill the profile; too many are one no to everything, for a withdrawal is never lost."""
+    if len(words.given) > MOST:
+        words.given = [Permission(ANY, ANY, False, max(word.at for word in words.given), 0)]
+    words.asked = words.asked[-MOST:]
+    return words
 
 
 def _permission(consent: Consent, at: int) -> Permission:

@@ -15,11 +15,13 @@ from transforms.logic.wording import visible
 
 ANY = "*"
 MOST = 50
+"""So many permissions of one record are kept; withdrawals always."""
 _YES = frozenset(("accept", "accepted", "grant", "granted", "opt_in", "true"))
 _NO = frozenset(
     ("reject", "rejected", "deny", "denied", "withdraw", "withdrawn", "revoke", "revoked", "opt_out", "false")
 )
 _TRUE = frozenset((True, 1, "true", "yes", "1"))
+_NOTHING = b"{}"
 _NAME = 60
 _PROOF = 500
 
@@ -43,10 +45,22 @@ OPT_IN = Consent(True, "marketing", "email", 0, "marketing_opt_in")
 
 
 def listed(raw: Raw) -> tuple[Consent, ...]:
-    """The statements of a property `consent`, a list or one object. Raises Refused (wrong_type)."""
+    """The statements of a property `consent`, a list or one object; one that says neither yes nor no takes back.
+
+    Beyond `MOST` only permissions are dropped. Raises Refused (wrong_type).
+    """
+    if bytes(raw) == _NOTHING:
+        return ()
     found = decode(_statements, raw)
-    statements = found if isinstance(found, list) else [found] if found else []
-    return tuple(consent(each) for each in statements[:MOST] if each.action is not None or each.accept is not None)
+    said = [consent(each) for each in (found if isinstance(found, list) else [found] if found else [])]
+    return tuple(said) if len(said) <= MOST else _fewer(said)
+
+
+def _fewer(said: list[Consent]) -> tuple[Consent, ...]:
+    """Every withdrawal, once each, and as many permissions as there is room for."""
+    grants = [each for each in said if each.accept and each.valid]
+    refusals = {(each.category, each.channel): each for each in said if not (each.accept and each.valid)}
+    return (*refusals.values(), *grants[: max(0, MOST - len(refusals))])
 
 
 def consent(said: Statement) -> Consent:
