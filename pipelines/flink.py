@@ -1,0 +1,98 @@
+"""Submit the job to Flink: the very graph of `stream.py`, its state as cells, and every flag that Beam needs for it.
+
+Beam's Python SDK hands the graph to a job server (Beam's Java runner), which hands it to Flink. Flink's workers then
+start our Python processes. All options of that way stand here, with the reason for each.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from apache_beam import Pipeline
+from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.runners.portability.portable_runner import PortableRunner
+
+from pipelines.config import ConfigError
+from pipelines.stream import LANES, Job, build
+from transforms.sources.source import Source
+
+ROOT = Path(__file__).parent.parent
+BOOT = ROOT / "deploy" / "flink" / "boot"
+PLUGIN = "pipelines.flink_worker"
+
+
+@dataclass(frozen=True, slots=True)
+class Flink:
+    """Where the job server is and how Flink shall run the job.
+
+    `workers` is the address of a worker pool beside each TaskManager, or empty: then each TaskManager starts our
+    Python processes itself. `settings` is what their environment has beside that. Times are milliseconds. `savepoint`
+    is where to go on from, `name` what Flink calls the job.
+    """
+
+    job_server: str
+    parallelism: int = 1
+    checkpoint: int = 3_000
+    bundle: int = 50
+    workers: str = ""
+    savepoint: str = ""
+    name: str = "rapport"
+    settings: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.parallelism < 1:
+            raise ConfigError(f"parallelism: expected 1 or more, got {self.parallelism}")
+        if not 1 <= self.bundle <= self.checkpoint:
+            raise ConfigError(f"bundle: expected 1 to {self.checkpoint} ms (the checkpoint), got {self.bundle}")
+
+
+def flags(flink: Flink) -> list[str]:
+    """All options that the job needs. Those that Beam's Python calls unknown are for its Java side."""
+    return [
+        f"--job_name={flink.name}",
+        f"--job_endpoint={flink.job_server}",
+        "--streaming",
+        "--job_server_timeout=120",
+        *_environment(flink),
+        f"--parallelism={flink.parallelism}",
+        f"--sdk_worker_parallelism={flink.parallelism}",  # a worker is one process with one interpreter lock
+        f"--checkpointing_interval={flink.checkpoint}",
+        "--externalized_checkpoints_enabled",
+        # Without the next two a job hangs without a word: no output, and green checkpoints.
+        "--finish_bundle_before_checkpointing",
+        f"--max_bundle_time_mills={flink.bundle}",
+        "--max_bundle_size=1000",
+        # A state read is a round trip of 63–200 µs without this cache; `PLUGIN` keeps its bookkeeping cheap.
+        "--max_cache_memory_usage_mb=100",
+        f"--beam_plugin={PLUGIN}",
+        *([f"--savepoint_path={flink.savepoint}"] if flink.savepoint else []),
+    ]
+
+
+def _environment(flink: Flink) -> list[str]:
+    """How Flink comes by our Python processes."""
+    if flink.workers:
+        return ["--environment_type=EXTERNAL", f"--environment_config={flink.workers}"]
+    python = Path(sys.executable).parent
+    env = {"PATH": f"{python}:{os.environ.get('PATH', '')}", "PYTHONPATH": str(ROOT), **flink.settings}
+    return ["--environment_type=PROCESS", f"--environment_config={json.dumps({'command': str(BOOT), 'env': env})}"]
+
+
+def submit(source: Source, job: Job, flink: Flink, lanes: tuple[str, ...] = LANES) -> str:
+    """Hand the job to Flink and return the job server's name for it; it runs on without us.
+
+    Raises ConfigError if there is no job server, or it refuses.
+    """
+    if job.state != "cells":
+        raise ConfigError(f"state: expected cells on Flink, got {job.state!r}")
+    pipeline = Pipeline(runner=PortableRunner(), options=PipelineOptions(flags(flink)))
+    build(pipeline, source, job, lanes)
+    try:
+        return str(pipeline.run().job_id())
+    except Exception as error:
+        raise ConfigError(f"job server {flink.job_server}: expected it to take the job, got {error}") from error
