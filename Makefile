@@ -51,7 +51,7 @@ format: $(VENV)/.dev ## let ruff mend what it can
 bench: $(VENV)/.dev ## ratios and latencies; table printed, build/bench.json
 	$(BIN)/python tests/bench/main.py
 
-real: $(VENV)/.dev ## 69,659 real orders and 6,746 real posts in one run (needs the data folder, RAPPORT_DATA)
+real: $(VENV)/.dev ## 69,659 real orders and 6,746 real posts in one run (RAPPORT_REAL_DATA names their folder)
 	rm -rf build/real-data
 	$(BIN)/python -m tests.real.play_real --full --data build/real-data
 

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import csv
-import os
 import pickle
-from pathlib import Path
 
 import pytest
 from posts import HOSTILE, cost
 
 from models.registry import HERE, Models, OpenModels, find
 from models.train.keywords import guess
+from tests.real.history import POSTS
+from tests.real.real_input import FOLDER, missing
 
 pytest.importorskip("py3langid", reason="opening all models needs py3langid (extra: nlp)")
 
 LABELS = ("negative", "neutral", "positive")
-DATA = Path(os.environ.get("RAPPORT_DATA", Path(__file__).parents[2] / "shared/data"))
-AIRLINES = DATA / "mentions/us-airlines/tweets.csv"
+MISSING = missing(POSTS)
 
 SAID = {
     "en": {
@@ -119,10 +118,10 @@ def test_the_card_is_of_this_model() -> None:
     assert find(HERE, "sentiment").sha256 in card
 
 
-@pytest.mark.skipif(not AIRLINES.exists(), reason="needs the data folder (set RAPPORT_DATA): real posts to airlines")
+@pytest.mark.skipif(bool(MISSING), reason=MISSING)
 def test_real_posts_to_airlines_are_understood_better_than_by_keywords(models: OpenModels) -> None:
     """Posts of another time and topic than any that was trained on."""
-    with AIRLINES.open(encoding="utf-8", errors="replace", newline="") as lines:
+    with (FOLDER / POSTS).open(encoding="utf-8", errors="replace", newline="") as lines:
         posts = [(row["text"], row["airline_sentiment"]) for row in csv.DictReader(lines)]
     truth = [label for _, label in posts]
     texts = [text for text, _ in posts]

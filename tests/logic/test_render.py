@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from time import perf_counter
+from time import process_time
 
 import pytest
 
@@ -56,11 +56,11 @@ def test_what_templates_can_say(source: str, text: str) -> None:
     ],
 )
 def test_what_templates_cannot_do_costs_nothing(source: str) -> None:
-    begun = perf_counter()
+    begun = process_time()
     with pytest.raises(RenderFailed):
         if fill(source, {"cart": CART, "first_name": "Ana"}) == "":
             raise RenderFailed("an unsafe attribute is simply not there")
-    assert perf_counter() - begun < 1
+    assert process_time() - begun < 1
 
 
 def test_output_is_limited() -> None:

@@ -4,15 +4,14 @@
     python -m tests.real.play_real --data build/real-short         # three months and 500 posts, in a minute
 
 At the end: everything under way is awaited, the processes end, both ledgers must add up, and the journal replayed in
-a fresh process must give the same decisions. Figures go to build/real.json. Input: RAPPORT_DATA, or ../shared/data
-beside the repository; it is read in place.
+a fresh process must give the same decisions. Figures go to build/real.json. The input is read in place: see
+`real_input.py`.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
 import subprocess
 import sys
 import time
@@ -32,9 +31,10 @@ from pipelines.pull import LOGS
 from pipelines.run import Head
 from pipelines.together import Household, commands
 from schemas.records import DAY, HOUR
-from tests.real.history import Call, History, micros, play_of
-from tests.real.player import PATIENCE, Player
+from tests.real.history import ORDERS, POSTS, Call, History, micros, play_of
+from tests.real.player import PATIENCE, Player, rest
 from tests.real.real_figures import figures_of
+from tests.real.real_input import FOLDER, missing
 from tests.real.real_truth import CHECKS, Outcome
 from transforms.stores.journal import RECORDS, Lane, last_counts
 from transforms.stores.log import LogReader
@@ -77,13 +77,6 @@ def legs_of(history: History, *, short: bool) -> list[Leg]:
         Leg(last + DAY, 25_000),
         Leg(micros(datetime(1998, 7, 3)), 360_000),
     ]
-
-
-def input_folder() -> Path | None:
-    """Where the input is, if it is there."""
-    named = os.environ.get("RAPPORT_DATA")
-    folder = Path(named) if named else ROOT.parent / "shared" / "data"
-    return folder if folder.is_dir() else None
 
 
 def perform(source: Path, data: Path, *, short: bool) -> dict[str, Any]:
@@ -149,7 +142,7 @@ def set_pace(config: Config, running: Household, speed: float) -> None:
     while not healthy(config):
         if time.monotonic() > given_up:
             raise RuntimeError(f"expected the door to answer within {READY_WITHIN:.0f} s; see {running.log}")
-        time.sleep(PATIENCE)
+        rest(PATIENCE)
 
 
 def set_clock(config: Config, journal: int, speed: float) -> None:
@@ -179,7 +172,7 @@ def _wait(over: Callable[[], bool], given_up: float, running: Household) -> None
     while quiet < 2:
         if time.monotonic() > given_up:
             raise RuntimeError(f"expected everything to end within {DRAIN_WITHIN:.0f} s; see {running.log}")
-        time.sleep(LOOK)
+        rest(LOOK)
         quiet = quiet + 1 if over() else 0
 
 
@@ -234,19 +227,18 @@ def main() -> int:
     options.add_argument("--data", type=Path, required=True, help="A new data folder.")
     options.add_argument("--out", type=Path, default=ROOT / "build" / "real.json", help="Where the figures go.")
     given = options.parse_args()
-    source = input_folder()
-    if source is None:
-        print("expected the data folder in RAPPORT_DATA or ../shared/data; nothing was played", file=sys.stderr)
+    if lacking := missing(ORDERS, POSTS):
+        print(lacking, file=sys.stderr)
         return 2
     if given.data.exists():
         print(f"expected a new data folder, {given.data} exists; remove it", file=sys.stderr)
         return 2
-    figures = perform(source, given.data, short=not given.full)
+    figures = perform(FOLDER, given.data, short=not given.full)
     written = json.dumps({"begun": datetime.now(UTC).isoformat(timespec="seconds"), **figures}, indent=2)
     given.out.parent.mkdir(parents=True, exist_ok=True)
     given.out.write_text(written + "\n")
     print(written)
-    outcome = Outcome(source, Config(given.data, WORKSPACE), short=not given.full)
+    outcome = Outcome(FOLDER, Config(given.data, WORKSPACE), short=not given.full)
     differences = {check.__name__: list(check(outcome)) for check in CHECKS}
     for name, found in differences.items():
         print(f"{name}: {'; '.join(found) or 'as the files say'}")

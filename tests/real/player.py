@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import http.client
 import json
-import time
+import threading
 from collections.abc import Sequence
 from itertools import groupby
 
@@ -20,6 +20,11 @@ MOST = 500
 PATIENCE = 0.01
 AGAIN = frozenset((429, 503))
 PLACES = {TRACK: ("/v1/batch", "batch"), IDENTIFY: ("/v1/batch", "batch"), MENTION: ("/v1/mentions", "mentions")}
+
+
+def rest(seconds: float) -> None:
+    """Leave the machine to the processes before the next look; nothing depends on how long it takes."""
+    threading.Event().wait(seconds)
 
 
 class Player:
@@ -46,7 +51,7 @@ class Player:
         while (now := clock.now()) < until or self._is_due(until):
             due = self._due(min(now, until))
             if not due:
-                time.sleep(PATIENCE)
+                rest(PATIENCE)
                 continue
             for place, group in groupby(due, lambda call: PLACES[call.kind]):
                 self._post(connection, place, list(group))
@@ -78,4 +83,4 @@ class Player:
             if answer.status not in AGAIN:
                 raise RuntimeError(f"expected the door to take {path}, it said {answer.status}: {said!r}")
             self.again += 1
-            time.sleep(seconds(answer.getheader("Retry-After")))
+            rest(seconds(answer.getheader("Retry-After")))

@@ -12,25 +12,22 @@ import pytest
 
 from pipelines.config import Config
 from tests.real.history import ORDERS, POSTS
-from tests.real.play_real import WORKSPACE, input_folder, perform
+from tests.real.play_real import WORKSPACE, perform
 from tests.real.real_figures import macro_f1
+from tests.real.real_input import FOLDER, missing
 from tests.real.real_truth import CHECKS, Outcome, segment
 
-SOURCE = input_folder()
-NEEDED = pytest.mark.skipif(
-    SOURCE is None or not (SOURCE / ORDERS).exists() or not (SOURCE / POSTS).exists(),
-    reason=f"real input: {ORDERS} and {POSTS} are not in RAPPORT_DATA or ../shared/data",
-)
+MISSING = missing(ORDERS, POSTS)
+NEEDED = pytest.mark.skipif(bool(MISSING), reason=MISSING)
 DAY = 86_400_000_000
 
 
 @pytest.fixture(scope="module")
 def played(tmp_path_factory: pytest.TempPathFactory) -> tuple[Outcome, dict[str, Any]]:
     """One short play, whose ledgers add up and whose replay is equal: it raises otherwise."""
-    assert SOURCE is not None
     data = tmp_path_factory.mktemp("real") / "data"
-    figures = perform(SOURCE, data, short=True)
-    return Outcome(SOURCE, Config(data, WORKSPACE), short=True), figures
+    figures = perform(FOLDER, data, short=True)
+    return Outcome(FOLDER, Config(data, WORKSPACE), short=True), figures
 
 
 @pytest.mark.slow
