@@ -9,6 +9,7 @@ import pytest
 from intents import NOON, intent
 from logs import decision, event, mention, receipt
 
+from pipelines.census import Lines, census
 from pipelines.check import check, check_data
 from pipelines.config import Config
 from pipelines.tables import TableWriter
@@ -166,3 +167,19 @@ def test_the_exit_status_says_whether_all_is_right(folder: Folder, capsys: pytes
     folder.lane("person", event(0))
     assert check(folder.config) == 1
     assert "records with two ends: expected 0, found 1" in capsys.readouterr().out
+
+
+def test_a_count_during_which_files_were_merged_away_is_taken_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[Config] = []
+
+    def lines(config: Config) -> Lines:
+        calls.append(config)
+        if len(calls) < 3:
+            raise FileNotFoundError("merged in this moment")
+        return Lines(config)
+
+    monkeypatch.setattr("pipelines.census.Lines", lines)
+    assert census(Config(tmp_path)).external == 0
+    assert len(calls) == 3

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -11,8 +12,12 @@ from click.testing import CliRunner
 
 from pipelines.__main__ import cli
 from pipelines.config import Config
+from pipelines.ready import PROCESSES
 from pipelines.together import MOST_QUICK, RAN_WELL, GaveUp, Household, commands, last_words
+from transforms.stores.rows import RowStore
+from transforms.stores.segments import Lock
 
+ROOT = Path(__file__).parents[2]
 TAKES = {
     "door": {"--keep 9", "--no-sync", "--port 7000"},
     "person": {"--keep 9", "--no-sync", "--shards 3", "--lane person"},
@@ -122,3 +127,24 @@ def test_last_words_are_told_without_jargon(tmp_path: Path) -> None:
     (tmp_path / "sender.log").write_text("")
     assert last_words(tmp_path, "door") == "expected to be alone"
     assert last_words(tmp_path, "sender") == "it said nothing"
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_a_lane_that_cannot_start_ends_the_whole_household_with_its_reason(tmp_path: Path) -> None:
+    RowStore(tmp_path / "person", graph="a graph of yesterday").close()
+    line = [sys.executable, "-m", "pipelines", "run", "--all", "--data", str(tmp_path), "--port", str(free_port())]
+    ended = subprocess.run(line, cwd=ROOT, capture_output=True, text=True, timeout=280, check=False)
+    assert ended.returncode == 1
+    assert "person ended with status 1: expected " in ended.stderr
+    assert "written for graph" in ended.stderr
+    assert "it is started again in 10 s" in ended.stderr
+    assert "6 times in a row; see" in ended.stderr.splitlines()[-1]
+    assert "Traceback" not in ended.stderr
+    for name in PROCESSES:
+        Lock(tmp_path / name).close()  # nobody is left
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])
