@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 from contextlib import asynccontextmanager, suppress
@@ -17,16 +18,17 @@ from pipelines.config import Config, ConfigError
 from pipelines.pull import LOGS, Pull
 from pipelines.workspace import load
 from schemas.records import TRUSTED, Block, Entry
-from transforms.logic.intake import cut_line
-from transforms.logic.suppress import Change, changes, read_leniently
+from transforms.logic.intake import Piece, cut_line
+from transforms.logic.suppress import Heard, Scope, hear
 from transforms.sources.files import Columns, FileReader
 from transforms.stores import faults
-from transforms.stores.journal import Draft, Journal, Lane, suppressed_since
+from transforms.stores.journal import Cursor, Draft, Journal, Lane, suppressed_since
 from transforms.stores.suppression import Suppressions
 
 POINTS = ("door.before_commit", "door.after_commit")
 """Where a crash test may kill the door."""
 
+log = logging.getLogger("rapport.door")
 LANES = ("person", "listen")
 _LINES = 1000
 _FOLLOW, _FULL, _TIDY = 0.1, 1.0, 1.0
@@ -67,7 +69,9 @@ class Desk:
         self._workspace = load(config.workspace)
         self.callers = Callers(self._workspace.tenants.values(), Rates(limits.rate, limits.burst))
         self._feeds = [(feed, self._caller(feed)) for feed in feeds]
-        self._secret = config.secret()
+        secret = config.secret()
+        self._scopes = {name: Scope(secret, tenant.categories) for name, tenant in self._workspace.tenants.items()}
+        self._unheard = 0
         self._tidy_at = 0.0
         self.journal = Journal(config.folder("journal"), sync=config.sync, keep=config.keep_for)
         self._clock = open_clock(config.clock_file, speed=config.speed, resume_at=self.journal.stamp)
@@ -108,14 +112,22 @@ class Desk:
             while True:
                 pieces = [cut_line(record) for record in reader.read(_LINES, follow=follow)]
                 if pieces:
-                    while not await self.committer.take(caller, pieces, {feed.name: reader.cursor}).durable():
-                        await asyncio.sleep(_FULL)
+                    await self._take(feed, caller, pieces, reader.cursor)
                 elif follow:
                     await asyncio.sleep(_FOLLOW)
                 else:
                     return
         finally:
             reader.close()
+
+    async def _take(self, feed: Feed, caller: Caller, pieces: list[Piece], cursor: Cursor) -> None:
+        """Take pieces of a file, however long the disk is full. Nobody is there to be told 400: the log is."""
+        while not await (taken := self.committer.take(caller, pieces, {feed.name: cursor})).durable():
+            await asyncio.sleep(_FULL)
+        self._unheard += len(taken.unheard)
+        for index in taken.unheard:
+            number = cursor[1] - len(pieces) + index + 1
+            log.warning("record %d of %s may be an opt-out and was not applied; see failures", number, feed.path.name)
 
     def _followed(self) -> list[Coroutine[Any, Any, None]]:
         files = [self._play(feed, caller, follow=True) for feed, caller in self._feeds]
@@ -130,6 +142,7 @@ class Desk:
             "journal_end": journal.end,
             "stamp": journal.stamp,
             "waiting": self.committer.records,
+            "unheard": self._unheard,
             "lost": sum(pull.lost for pull in self.pulls),
             "cursors": counts.cursors,
             "error": str(self.committer.error or ""),
@@ -156,10 +169,9 @@ class Desk:
         if time.monotonic() > self._tidy_at:
             self._tidy()
 
-    def _telling(self, entry: Entry, index: int) -> Iterable[Change]:
-        """What an entry changes about who may be written to; one that cannot be read changes nothing."""
-        event = read_leniently(entry, Block(self._clock.now(), 0, 0, []), index)
-        return () if event is None else changes(event, self._secret)
+    def _telling(self, piece: Piece, entry: Entry, index: int) -> Heard:
+        """What a record says about who may be written to."""
+        return hear(piece, entry, Block(self._clock.now(), 0, index, []), self._scopes[entry.tenant])
 
     def _catch_up(self) -> None:
         """Apply what the journal's tail says about suppression before anybody is served."""

@@ -18,7 +18,7 @@ from msgspec.structs import replace
 from pipelines.callers import Caller
 from schemas.records import Entry
 from transforms.logic.intake import Piece
-from transforms.logic.suppress import Change, may_tell
+from transforms.logic.suppress import Change, Heard, may_tell
 from transforms.stores.journal import Cursor, Draft
 
 TICK = 0.1
@@ -26,8 +26,8 @@ TICK = 0.1
 
 _QUICK = 0.002
 
-Telling = Callable[[Entry, int], Iterable[Change]]
-"""What an entry (with its index) changes about who may be written to."""
+Telling = Callable[[Piece, Entry, int], Heard]
+"""What a piece and its entry (with its index) say about who may be written to."""
 
 NOWHERE: Mapping[str, Cursor] = MappingProxyType({})
 
@@ -55,6 +55,18 @@ class Group:
         return self.stored
 
 
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What a caller sent, in its group. `unheard`: the indices of what may be opt-outs and was not applied."""
+
+    group: Group
+    unheard: tuple[int, ...] = ()
+
+    async def durable(self) -> bool:
+        """Wait for the commit; False if the disk refused it."""
+        return await self.group.durable()
+
+
 class Committer:
     """Gathers entries into groups and gives each to `write`, one after the other.
 
@@ -76,12 +88,13 @@ class Committer:
         """Whether callers have to wait. Nobody else ever does: what was pulled is always taken."""
         return self.records > self._room.records or self.size > self._room.size
 
-    def take(self, caller: Caller, pieces: list[Piece], cursors: Mapping[str, Cursor] = NOWHERE) -> Group:
+    def take(self, caller: Caller, pieces: list[Piece], cursors: Mapping[str, Cursor] = NOWHERE) -> Taken:
         """Add what a caller sent to the next frame."""
         tenant, trust, source = caller.tenant, caller.trust, caller.source
         entries = [Entry(piece.kind, tenant, trust, source, piece.sent_at, piece.body) for piece in pieces]
-        told = [index for index, piece in enumerate(pieces) if may_tell(piece)]
-        return self.join(entries, [change for at in told for change in self._telling(entries[at], at)], cursors)
+        heard = [(at, self._telling(piece, entries[at], at)) for at, piece in enumerate(pieces) if may_tell(piece)]
+        group = self.join(entries, [change for _, each in heard for change in each.changes], cursors)
+        return Taken(group, tuple([at for at, each in heard if each.unheard]))
 
     def join(self, entries: list[Entry], changes: Iterable[Change], cursors: Mapping[str, Cursor]) -> Group:
         """Add entries to the next frame. The `sequence` of a change is the index of its entry in `entries`."""

@@ -35,6 +35,8 @@ PATHS = {
 _SERVER_ONLY = ("mention", "receipt")
 """What anybody could forge with a key that stands in a web page: words in somebody's mouth, fates of messages."""
 
+_ENCODINGS = (b"", b"identity", b"gzip", b"x-gzip")
+
 Headers = list[tuple[bytes, bytes]]
 
 
@@ -85,6 +87,7 @@ class Receiver:
     async def _take(self, call: str, query: bytes, headers: dict[bytes, bytes], receive: Receive) -> None:
         """Return once everything in the request is durable."""
         caller = self._callers.of_request(headers, query)
+        _plain_or_gzip(headers.get(b"content-encoding", b""))
         body = await _read(receive, int(headers.get(b"content-length", b"0")))
         found = cut(call, body)
         if caller is None:
@@ -92,9 +95,12 @@ class Receiver:
         if call in _SERVER_ONLY and caller.trust != TRUSTED:
             raise Refused(403, "browser_key", f"expected a server key: a {call} is not taken from a browser")
         self._admit(caller.tenant, max(len(found.pieces), len(body) >> 10))
-        if not await self._committer.take(caller, found.pieces).durable():
+        taken = self._committer.take(caller, found.pieces)
+        if not await taken.durable():
             raise Refused(503, "disk", "the journal cannot be written now; send it again", after=5)
         self.tally.records += len(found.pieces)
+        if taken.unheard:
+            raise _unheard(taken.unheard)
 
     def _admit(self, tenant: str, cost: int) -> None:
         if self._committer.full:
@@ -111,6 +117,20 @@ class Receiver:
         self.tally.refused[error.reason] += 1
         after = [(b"retry-after", b"%d" % math.ceil(error.after))] if error.after else []
         return _answer(error.status, {"success": False, "error": str(error)}, after)
+
+
+def _unheard(places: tuple[int, ...]) -> Refused:
+    """Never a yes to an opt-out that nobody applies."""
+    sentence = (
+        f"record {places[0] + 1} may be an opt-out and could not be applied ({len(places)} such here): expected JSON "
+        "in UTF-8 with a customer id, e-mail, phone or handle; mend it and send it again; all others were taken"
+    )
+    return Refused(400, "opt_out", sentence)
+
+
+def _plain_or_gzip(encoding: bytes) -> None:
+    if encoding.strip().lower() not in _ENCODINGS:
+        raise Refused(415, "encoding", "expected a body as it is or in gzip; send it without another encoding")
 
 
 async def _read(receive: Receive, announced: int) -> bytes:
@@ -144,7 +164,7 @@ _TAKEN = _answer(200, {"success": True}, [])
 def _preflight(method: str, headers: dict[bytes, bytes]) -> tuple[Message, Message]:
     """What a browser asks before it posts across origins."""
     if method != "OPTIONS":
-        raise Refused(405, "method", f"expected POST, got {method[:20]}")
+        raise Refused(405, "method", "expected POST")
     asked = headers.get(b"access-control-request-headers", b"content-type")
     allowed = [
         (b"access-control-allow-methods", b"POST, OPTIONS"),

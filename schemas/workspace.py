@@ -105,6 +105,11 @@ class Tenant(Setting, frozen=True):
     sinks: dict[str, Sink]  # by channel
     version: str  # content hash
 
+    @property
+    def categories(self) -> frozenset[str]:
+        """The consent categories of its messages."""
+        return frozenset(campaign.category for campaign in self.campaigns if campaign.category)
+
 
 class Workspace(Setting, frozen=True):
     """All tenants, by name."""

@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 from schemas.keys import address_of
 from schemas.records import AnyFact, Confirmed, Consent, Event, Ids, Receipt, Unsubscribed, Viewed
 from transforms.logic.intake import Piece
-from transforms.logic.suppress import Change, Refusals, blocked, changes, fold, may_tell
+from transforms.logic.suppress import Change, Refusals, Scope, blocked, changes, fold, may_tell
 from transforms.stores.suppression import Suppressions, SuppressionView
 
 SECRET = b"s" * 32
+SCOPE = Scope(SECRET, frozenset(("marketing", "news")))
 ANA = Ids(customer="c-ana", email="ana@people.example", cookie="shared-tablet")
 MAIL = address_of(SECRET, "shop", "email", ANA.email)
 CUSTOMER = address_of(SECRET, "shop", "customer", ANA.customer)
@@ -28,7 +29,7 @@ def event(fact: AnyFact, *consents: Consent, trust: str = "browser", ids: Ids = 
 
 
 def told(said: Event) -> set[tuple[bytes, str, str, bool]]:
-    return {(each.address, each.category, each.channel, each.lift) for each in changes(said, SECRET)}
+    return {(each.address, each.category, each.channel, each.lift) for each in changes(said, SCOPE)}
 
 
 def both(category: str, channel: str = "*", lift: bool = False) -> set[tuple[bytes, str, str, bool]]:
@@ -133,7 +134,7 @@ def store(tmp_path: Path) -> Iterator[Suppressions]:
 
 
 def apply(store: Suppressions, said: Event, address: int = 100) -> None:
-    store.apply(changes(said, SECRET), address, 1)
+    store.apply(changes(said, SCOPE), address, 1)
 
 
 def test_the_sender_sees_at_once_what_the_door_committed(store: Suppressions, tmp_path: Path) -> None:

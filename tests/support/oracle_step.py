@@ -102,8 +102,10 @@ class Step:
         self.gained |= self.consents.gained(before, self.now)
 
     def _on_unsubscribed(self, arrival: Arrival) -> None:
-        everything = arrival.body.get("all")
-        self._suppress("*" if everything else arrival.body.get("category") or "marketing", arrival.happened)
+        """From what the shop really sends, else from everything: nobody leaves in vain."""
+        named = str(arrival.body.get("category") or "marketing").lower()
+        sent = {campaign.category for campaign in self.tenant.campaigns} - {""}
+        self._suppress(named if named in sent and not arrival.body.get("all") else "*", arrival.happened)
 
     def _on_opened(self, arrival: Arrival) -> None:
         self.person["upset"].append(arrival.happened)
@@ -150,7 +152,7 @@ class Step:
         if receipt.state == "bounced" and receipt.code[:1] in ("", "5"):
             self._suppress("bounced", receipt.at)
         elif receipt.state == "complained":
-            self._suppress("marketing", receipt.at)
+            self._suppress("*", receipt.at)
 
     def _settle(self, receipt: Receipt, state: str) -> None:
         """Move a reservation; what left without one counts all the same."""

@@ -165,17 +165,19 @@ def record_in(body: bytes) -> dict[str, Any] | None:
     """The object in a body of at most `LONGEST` bytes, read with every leniency: what cannot be text becomes U+FFFD."""
     if len(body) > LONGEST:
         return None
+    text = _text(body).lstrip("\ufeff")
     try:
-        found = _decoder.decode(_text(body).lstrip("\ufeff"))
+        found = _decoder.decode(text)
+        if "\\u" in text:
+            found = _decoder.decode(_clean(found))
     except (ValueError, RecursionError):
         return None
     return found if isinstance(found, dict) else None
 
 
 def encoded(record: dict[str, Any]) -> bytes:
-    """A record as clean JSON: no half of a surrogate pair, no NUL."""
-    text = json.dumps(record, ensure_ascii=False).replace("\\u0000", "\ufffd")
-    return _LONE.sub("\ufffd", text).encode()
+    """A record as clean JSON."""
+    return _clean(record).encode()
 
 
 def may_refuse(body: bytes) -> bool:
@@ -185,6 +187,11 @@ def may_refuse(body: bytes) -> bool:
         text = _LETTER.sub(lambda found: chr(int(found[1], 16)), text)
     text = text.lower().translate(_SEPARATORS)
     return any(word in text for word in _OPT_OUTS)
+
+
+def _clean(value: Any) -> str:
+    """JSON without halves of surrogate pairs and without NULs."""
+    return _LONE.sub("\ufffd", json.dumps(value, ensure_ascii=False).replace("\\u0000", "\ufffd"))
 
 
 def _text(body: bytes) -> str:

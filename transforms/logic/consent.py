@@ -18,6 +18,7 @@ from transforms.logic.profile import (
     Permissions,
     Person,
 )
+from transforms.logic.suppress import left
 
 ANY = "*"
 CONFIRMED = "confirmed"
@@ -140,10 +141,10 @@ def _redeem(moment: Moment, token: str) -> bool:
 
 
 def unsubscribe(moment: Moment) -> bool:
-    """Suppress a category, or everything."""
+    """Suppress a category, or everything; what the door did when it took the record."""
     fact = moment.cause.fact
     assert isinstance(fact, Unsubscribed)
-    _note(moment.person, ANY if fact.everything else fact.category or ANY, moment.cause.event_time)
+    _note(moment.person, left(fact, moment.plan.tenant.categories), moment.cause.event_time)
     return True
 
 

@@ -130,8 +130,9 @@ def _case(said: Case, variant: str, _call: Call) -> AnyFact:
 
 
 def _unsubscribed(said: Leaving, _variant: str, _call: Call) -> AnyFact:
-    category = label(said.category or said.list or said.list_id, 60).lower() or "marketing"
-    return Unsubscribed(category, is_true(said.all) or category in ("all", "*"))
+    named = said.category or said.list or said.list_id or said.list_name
+    category = label(named, 60).lower() if named else "marketing"
+    return Unsubscribed(category, is_true(said.all) or category in ("", "all", "*"))
 
 
 def _cuts(said: Cuts, _variant: str, _call: Call) -> AnyFact:

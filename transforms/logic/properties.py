@@ -68,6 +68,7 @@ class Leaving(Properties, gc=False):
     category: Any = None
     list: Any = None
     list_id: Any = None
+    list_name: Any = None
     all: Any = None
 
 

@@ -7,11 +7,9 @@ from schemas.records import Event, Receipt, ReceiptRow
 from transforms.logic import caps, consent
 from transforms.logic.moment import Moment
 
-MARKETING = "marketing"
-
 
 def learn(moment: Moment) -> bool:
-    """Settle the reservation; a hard bounce kills the address, a complaint ends marketing."""
+    """Settle the reservation; a hard bounce kills the address, a complaint ends all but what was ordered."""
     event, person = moment.cause, moment.person
     fact = event.fact
     assert isinstance(fact, Receipt)
@@ -19,7 +17,7 @@ def learn(moment: Moment) -> bool:
     if fact.state == "bounced" and fact.code[:1] in ("", "5"):
         consent.suppress(person, consent.bounced(fact.channel), fact.at)
     elif fact.state == "complained":
-        consent.suppress(person, MARKETING, fact.at)
+        consent.suppress(person, consent.ANY, fact.at)
     return True
 
 

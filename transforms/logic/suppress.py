@@ -8,16 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
-from typing import Any
+from typing import NamedTuple
 
 import msgspec
-from msgspec.structs import replace
 
 from schemas.failures import Refused
 from schemas.keys import address_of
 from schemas.records import TRUSTED, Block, Confirmed, Entry, Event, Receipt, Record, Unsubscribed
+from transforms.logic.broken import plain
 from transforms.logic.events import event_of
-from transforms.logic.intake import SEGMENT, Piece
+from transforms.logic.intake import SEGMENT, UNREADABLE, Piece
+from transforms.logic.returns import receipt_of
+from transforms.logic.salvage import salvaged
 from transforms.logic.vocabulary import canonical
 
 ANY = "*"
@@ -25,13 +27,13 @@ TRANSACTIONAL = "transactional"
 KINDS = ("customer", "email", "phone", "handle")
 """The identifiers that a message can be refused by; a cookie may be shared and is none."""
 
-_TELLING = frozenset(("unsubscribed", "consent", "confirmed", "receipt"))
+_RECEIPT = "receipt"
+_TELLING = frozenset(("unsubscribed", "consent", "confirmed", _RECEIPT))
 _LONGEST_NAME = 100
 
-_ESSENTIAL = ("type", "event", "userId", "traits", "context", "properties")
+_REFUSALS = (Refused, msgspec.MsgspecError, RecursionError)
 
 _text = msgspec.json.Decoder(str)
-_object = msgspec.json.Decoder(dict[str, Any])
 
 
 class Change(Record, frozen=True):
@@ -54,8 +56,30 @@ class Refusals(Record, frozen=True):
     standing: tuple[tuple[str, str, int], ...] = ()
 
 
+class Scope(NamedTuple):
+    """Whose records are heard: the key of all hashes of identifiers, and the categories of the tenant's messages."""
+
+    secret: bytes
+    categories: frozenset[str]
+
+
+class Heard(NamedTuple):
+    """What a record changes. `unheard`: it may be an opt-out, and neither the door nor the job will apply it."""
+
+    changes: tuple[Change, ...] = ()
+    unheard: bool = False
+
+
+_NOTHING = Heard()
+
+
 def may_tell(piece: Piece) -> bool:
     """Whether a record has to be decoded to know if it changes who may be written to; cheap, and never wrongly no."""
+    kind = piece.kind
+    if kind == UNREADABLE:
+        return piece.call != "mention"
+    if kind == _RECEIPT:
+        return b"complain" in piece.body or b"\\u" in piece.body
     return _telling(piece.event) or b"consent" in piece.body.lower() or b"\\u" in piece.body
 
 
@@ -73,54 +97,64 @@ def _looked_up(event: bytes) -> bool:
 _known = lru_cache(4096)(_looked_up)
 
 
-def read_leniently(entry: Entry, block: Block, sequence: int) -> Event | None:
-    """The event in an entry, None if it tells nothing.
-
-    A record that will be refused for something else (its time, its id) still counts for what it says here.
-    """
-    if entry.kind not in SEGMENT:
-        return None
-    for body in (entry.body, _essence(entry.body)):
-        try:
-            return event_of(replace(entry, body=body), block, sequence)[0]
-        except (Refused, msgspec.MsgspecError):
-            continue
-    return None
-
-
-def _essence(body: bytes) -> bytes:
-    """A record without what it does not need in order to be believed."""
+def hear(piece: Piece, entry: Entry, block: Block, scope: Scope) -> Heard:
+    """What a record (first in its block) says; also one that the job will refuse for its time, its id or its bytes."""
     try:
-        found = _object.decode(body)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
-        return b""
-    return msgspec.json.encode({name: found[name] for name in _ESSENTIAL if name in found})
+        if entry.kind == _RECEIPT:
+            receipt_of(entry, block, block.first)
+            return _NOTHING  # its key names somebody to the job, and nobody to the door
+        if entry.kind in SEGMENT:
+            return _heard(event_of(entry, block, block.first)[0], scope, taken=True)
+    except _REFUSALS:
+        pass
+    try:
+        event = salvaged(plain(piece.whole) or entry.body, piece.call or entry.kind, entry, block)
+    except _REFUSALS:
+        return Heard(unheard=True)
+    return _NOTHING if event is None else _heard(event, scope, taken=False)
 
 
-def changes(event: Event, secret: bytes) -> Iterator[Change]:
+def _heard(event: Event, scope: Scope, *, taken: bool) -> Heard:
+    """What an event says; the job knows somebody by a cookie or a receipt's key if the event is `taken`."""
+    found = tuple(changes(event, scope))
+    if found or not any(_refused(event, scope.categories)):
+        return Heard(found)
+    known = taken and (event.ids.cookie or (isinstance(event.fact, Receipt) and event.fact.key))
+    return Heard(unheard=not known)
+
+
+def changes(event: Event, scope: Scope) -> Iterator[Change]:
     """What an event changes, for each of its identifiers."""
     sequence = event.sequence
-    said = [*_refused(event)]
+    said = [*_refused(event, scope.categories)]
     lift = isinstance(event.fact, Confirmed) and event.trust == TRUSTED
     if not said and not lift:
         return
     for kind in KINDS:
         if value := getattr(event.ids, kind):
-            address = address_of(secret, event.tenant, kind, value)
+            address = address_of(scope.secret, event.tenant, kind, value)
             yield from (Change(address, sequence, category, channel) for category, channel in said)
             if lift:
                 yield Change(address, sequence, lift=True)
 
 
-def _refused(event: Event) -> Iterator[tuple[str, str]]:
+def _refused(event: Event, categories: frozenset[str]) -> Iterator[tuple[str, str]]:
     fact = event.fact
     if isinstance(fact, Unsubscribed):
-        yield ANY if fact.everything else fact.category or ANY, ANY
+        yield left(fact, categories), ANY
     elif isinstance(fact, Receipt) and fact.state == "complained":
         yield ANY, ANY
     for consent in event.consents:
         if not consent.accept:
             yield consent.category or ANY, consent.channel or ANY
+
+
+def left(fact: Unsubscribed, categories: frozenset[str]) -> str:
+    """The category that somebody leaves; all of them if it is none of the tenant's, so that no word is without effect.
+
+    The door and the job both ask here.
+    """
+    return fact.category if not fact.everything and fact.category in categories else ANY
 
 
 def fold(refusals: Refusals, change: Change) -> Refusals:
