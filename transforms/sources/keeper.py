@@ -23,8 +23,8 @@ _RENEWALS = 3
 """How often a lease is renewed before it would run out."""
 _AT_ONCE = 1_000
 _TIMEOUT = 5.0
-_SILENT = (exceptions.ServerError, exceptions.TooManyRequests, exceptions.Cancelled, ValueError)
-"""What happens when there was no answer; ValueError is what a closed connection raises."""
+_SILENT = (exceptions.ServerError, exceptions.TooManyRequests, exceptions.Cancelled)
+"""What a call ends with that was not answered, or not taken."""
 
 _books: dict[bytes, Leases] = {}
 
@@ -81,7 +81,7 @@ class Keeper:
         Thread(target=self._keep, args=(book, heard), name=f"leases of {self._path}", daemon=True).start()
 
     def close(self) -> None:
-        """The reader is closed: end when the last lease has."""
+        """No more leases will come: end when the last one has."""
         self._closed.set()
 
     def _keep(self, book: bytes, heard: Callable[[], None]) -> None:

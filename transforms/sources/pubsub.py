@@ -11,6 +11,7 @@ import struct
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from weakref import WeakValueDictionary
 
 from apache_beam.metrics import Metrics
 
@@ -23,6 +24,7 @@ from transforms.sources.parcels import blocks_of
 from transforms.sources.puller import Puller
 
 _PLACE = struct.Struct(">16sQq")  # whose leases, how many were handed out, the watermark
+_readers: WeakValueDictionary[bytes, PubSubReader] = WeakValueDictionary()
 _late = Metrics.counter("pubsub", "late_to_log")
 
 
@@ -36,7 +38,7 @@ class PubSubSource:
     """A subscription as a firehose: each message is a micro-batch of entries (`parcels`).
 
     `streams` readers share it. A message is on time if it comes at most `lateness` seconds after its contemporaries.
-    `lease` is how soon (seconds, 10 to 600) a lost process's messages go to another one. `hold` is how many seconds a
+    `lease` is how soon (seconds, 1 to 600) a lost process's messages go to another one. `hold` is how many seconds a
     message waits for its checkpoint before the server may hand it out again: longer than a checkpoint takes. `ahead`
     and `out` limit how many messages of a reader wait to be handed out, and for a checkpoint.
     """
@@ -52,8 +54,8 @@ class PubSubSource:
     stream: int = 0
 
     def __post_init__(self) -> None:
-        if not 10 <= self.lease <= 600:
-            raise ValueError(f"lease: expected 10 to 600 seconds, as Pub/Sub does, got {self.lease}")
+        if not 1 <= self.lease <= 600:
+            raise ValueError(f"lease: expected 1 to 600 seconds, as Pub/Sub does, got {self.lease}")
         if not 1 <= self.streams <= 64:
             raise ValueError(f"streams: expected 1 to 64, got {self.streams}")
 
@@ -89,7 +91,8 @@ class PubSubReader:
         self._puller = Puller(source.path, self._leases, Frontier(watermark, lateness, lateness + lease), clock)
         self._keeper = Keeper(self._leases, source.path, source.lease, clock)
         self.late_to_log = 0
-        self._puller.start(source.ahead, source.out)
+        _readers[self._book] = self
+        self._puller.start(source.ahead, source.out, self._keeper.close)
         self._keeper.start(self._book, self._puller.heard)
 
     def poll(self, limit: int) -> Pull | None:
@@ -123,7 +126,10 @@ class PubSubReader:
     def close(self) -> None:
         """Stop pulling. What was handed out stays ours until it is settled or its time is over."""
         self._puller.close()
-        self._keeper.close()
+
+    def forget(self) -> None:
+        """Another reader goes on at a position of this one. Should it be polled all the same, it reads on."""
+        self._puller.forget()
 
     def _count_late(self, count: int) -> None:
         self.late_to_log += count
@@ -133,6 +139,8 @@ class PubSubReader:
 def _resumed(position: bytes) -> int:
     """The watermark of a position. What its reader took beyond it, in this process, is to come again soon."""
     book, number, watermark = _PLACE.unpack(position)
+    if (reader := _readers.get(book)) is not None:
+        reader.forget()
     if (leases := book_of(book)) is not None:
         leases.give_back_after(number)
     return int(watermark)

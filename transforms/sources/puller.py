@@ -46,9 +46,12 @@ class Puller:
         self._lost: Lost | None = None
         self._closed, self._asked = False, time.monotonic()
 
-    def start(self, ahead: int, out: int) -> None:
-        """Begin to pull: at most `ahead` messages that wait, and none while more than `out` are not settled."""
-        self._most_ahead, self._most_out = ahead, out
+    def start(self, ahead: int, out: int, ended: Callable[[], None]) -> None:
+        """Begin to pull: at most `ahead` messages that wait, and none while more than `out` are not settled.
+
+        `ended` is called once nothing more will be pulled.
+        """
+        self._most_ahead, self._most_out, self._ended = ahead, out, ended
         Thread(target=self._pull, name=f"pull {self._path}", daemon=True).start()
 
     def take(self) -> tuple[str, Parcel] | None:
@@ -76,13 +79,20 @@ class Puller:
         with self._changed:
             self._frontier.heard(self._clock())
 
+    def forget(self) -> None:
+        """Another reader goes on in our place: until somebody asks again, nothing is pulled, and what waits goes back."""
+        with self._changed:
+            self._asked = -_FORGOTTEN
+            self._give_back()
+
     def close(self) -> None:
-        """Stop; what waits is given back."""
+        """Stop; what waits is given back. A pull under way ends by itself: if we hung up, what it brings would be lent
+        to nobody until its lease runs out.
+        """
         with self._changed:
             self._closed = True
             self._give_back()
             self._changed.notify()
-        self._client.close()
 
     def _pull(self) -> None:
         pause = _PAUSES[0]
@@ -91,11 +101,13 @@ class Puller:
                 reply = self._client.pull(
                     subscription=self._path, max_messages=_PER_PULL, retry=None, timeout=_LONGEST_PULL
                 )
-            except (exceptions.GoogleAPICallError, ValueError) as error:  # ValueError: the connection was closed
+            except exceptions.GoogleAPICallError as error:
                 pause = self._failed(error, pause)
             else:
                 pause = _PAUSES[0]
                 self._arrived(reply.received_messages)
+        self._client.close()
+        self._ended()
 
     def _wait_for_room(self) -> bool:
         """Wait until more may be pulled; False once there is nothing to pull for or from."""
