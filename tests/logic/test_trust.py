@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from lives import YES, Lives, Result, address, email, words
+from lives import NO, YES, Lives, Result, address, email, words
 from shop import SECRET
 from story import at
 
@@ -163,3 +163,44 @@ def test_too_many_words_on_permission_become_one_no() -> None:
     words = PERMISSIONS.read(lives.play().person("ana").permissions)
     assert len(words.given) + len(words.asked) <= 2 * consent.MOST
     assert not consent.permits(words, "marketing", "email", at("10:00"))
+
+
+def gone(lives: Lives) -> Lives:
+    """Ana unsubscribes, asks again in her browser, and gets a new confirmation there."""
+    lives.at("09:00").unsubscribes("ana").consents("ana", NO).at("10:00")
+    return lives.signs_up("ana", trust="browser")
+
+
+def test_a_token_ends_no_refusal_as_it_ends_none_at_the_door() -> None:
+    lives = gone(ana())
+    clicks(lives.at("10:10"), token(lives.play(), email("ana")))
+    lives.at("11:00").fills_cart("ana", "rope").until("20:00")
+    result = lives.play()
+    assert ("cart", "SUPPRESSED") in result.reasons("ana")
+    assert not consent.permits(PERMISSIONS.read(result.person("ana").permissions), "marketing", "email", at("11:00"))
+
+
+def test_a_servers_confirmation_ends_the_refusal_as_it_does_at_the_door() -> None:
+    lives = gone(ana()).at("10:10").confirms("ana")
+    lives.at("11:00").fills_cart("ana", "rope").until("20:00")
+    result = lives.play()
+    assert ("welcome", "SENT") in result.reasons("ana")
+    assert ("cart", "SUPPRESSED") not in result.reasons("ana")
+
+
+def test_a_token_gives_what_was_asked_for_and_never_refused() -> None:
+    lives = Lives().at("08:00").is_known_as("ana", Traits(first_name="Ana")).at("09:00")
+    lives.signs_up("ana", trust="browser")
+    clicks(lives.at("09:10"), token(lives.play(), email("ana")))
+    assert lives.play().reasons("ana") == [("confirm", "SENT"), ("welcome", "NO_CONSENT"), ("welcome", "SENT")]
+
+
+def test_a_page_that_passes_on_any_token_with_the_servers_key_confirms_nothing() -> None:
+    """Mallory has seen Ana's person id in a token; the shop's page relays whatever stands in its link."""
+    lives = Lives().at("08:00").is_known_as("ana", Traits(first_name="Ana"))
+    lives.at("09:00").consents("ana", YES, trust="browser")
+    made_up = f"{address('ana').hex()}-{'0' * 32}"
+    lives.at("10:00").put(address_in(made_up), Confirmed(made_up), ids=Ids())
+    words = PERMISSIONS.read(lives.play().person("ana").permissions)
+    assert not consent.permits(words, "marketing", "email", at("10:00"))
+    assert len(words.asked) == 1

@@ -94,13 +94,15 @@ class Consents:
         pairs = {word[:2] for word in self.words if self._last({word[:2]})[2]}
         return {pair for pair in pairs if self.permits(*pair, now) and not before.permits(*pair, now)}
 
-    def confirm(self, at: int) -> None:
-        """What was asked for is given: the last word that was asked for on each pair."""
-        for pair in {word[:2] for word in self.asked}:
+    def confirm(self, at: int, *, whatever: bool) -> None:
+        """What was asked for is given, the last word on each pair; if not `whatever`, what was refused waits on."""
+        pairs = {word[:2] for word in self.asked}
+        given = pairs if whatever else {pair for pair in pairs if not self.refused(*pair)}
+        for pair in given:
             asked = [word for word in self.asked if word[:2] == pair]
             last = max(asked, key=lambda word: (word[3], -(word[4] or FOREVER)))
             self.words.append((*pair, True, at, last[4]))
-        self.asked = []
+        self.asked = [word for word in self.asked if word[:2] not in given]
 
     def _last(self, pairs: set[tuple[str, str]]) -> Word:
         found = [word for word in self.words if word[:2] in pairs]

@@ -88,17 +88,19 @@ class Step:
                 Chance(self, campaign, self.arrival.id, self.arrival.happened, late=HOUR, too_late=DAY).decide()
 
     def _on_confirmed(self, arrival: Arrival) -> None:
-        """A server's word, or our own token: verified, allowed what was asked for, no longer suppressed."""
-        if not arrival.sure:
+        """A server's word on somebody by name: all is well again. Our own token: what was never refused is allowed."""
+        named = arrival.sure and bool(set(arrival.ids) - {"cookie"})
+        if not named:
             email, until = self.person["tokens"].get(arrival.body.get("token"), ("", 0))
             if self.now >= until or (self.person["verified"] and email not in certain_mails(self.person)):
                 return
             del self.person["tokens"][arrival.body["token"]]
             self.person["names"].append(("email", email, 1, arrival.happened))
         self.person["verified"] = True
-        self._suppress("confirmed", arrival.happened)
+        if named:
+            self._suppress("confirmed", arrival.happened)
         before = self.consents.copy()
-        self.consents.confirm(arrival.happened)
+        self.consents.confirm(arrival.happened, whatever=named)
         self.gained |= self.consents.gained(before, self.now)
 
     def _on_unsubscribed(self, arrival: Arrival) -> None:

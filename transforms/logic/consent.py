@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from schemas.records import CLAIMED, Confirmed, Consent, Unsubscribed
-from transforms.logic.identity import identifiers, is_trusted
+from transforms.logic.identity import KINDS, identifiers, is_trusted
 from transforms.logic.identity import unite as unite_identifiers
 from transforms.logic.moment import Moment
 from transforms.logic.profile import (
@@ -53,7 +53,11 @@ def _permission(consent: Consent, at: int) -> Permission:
 
 def _widens(person: Person, before: Permissions, new: Permission) -> bool:
     """A claim may open what nobody has spoken about for somebody unverified, and nothing else."""
-    return person.verified or any(_covers(old, new.category, new.channel) for old in before.given if not old.accept)
+    return person.verified or _refused(before, new)
+
+
+def _refused(words: Permissions, asked: Permission) -> bool:
+    return any(_covers(old, asked.category, asked.channel) for old in words.given if not old.accept)
 
 
 def _keep(found: list[Permission], new: Permission) -> None:
@@ -103,20 +107,27 @@ def _covers(word: Permission, category: str, channel: str) -> bool:
 
 
 def confirm(moment: Moment) -> bool:
-    """The person confirmed: the address is verified, what was asked for is given, suppression ends.
+    """The person confirmed: the address is verified, and what was asked for is given.
 
-    Only a server key or an unused token of ours confirms.
+    Only a server that names the person, or an unused token of ours, confirms. The server's word also ends suppression
+    and what was refused before. A token's does not: the door cannot look into tokens and goes on refusing, so the
+    profile does the same, and what was asked for against a refusal waits on.
     """
     person, event = moment.person, moment.cause
     assert isinstance(event.fact, Confirmed)
-    if event.trust == CLAIMED and not _redeem(moment, event.fact.token):
+    vouched = moment.sure and any(getattr(event.ids, kind) for kind in KINDS)
+    if not vouched and not _redeem(moment, event.fact.token):
         return False
     person.verified = True
-    _note(person, CONFIRMED, event.event_time)
+    if vouched:
+        _note(person, CONFIRMED, event.event_time)
     before = PERMISSIONS.read(person.permissions)
     after = Permissions(list(before.given))
     for word in before.asked:
-        _keep(after.given, Permission(word.category, word.channel, True, event.event_time, word.until))
+        if vouched or not _refused(before, word):
+            _keep(after.given, Permission(word.category, word.channel, True, event.event_time, word.until))
+        else:
+            after.asked.append(word)
     _settle(moment, before, after)
     return True
 
