@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -10,13 +9,12 @@ from contextlib import closing
 
 import pytest
 from engine_stages import entry
-from pubsub_emulator import PROJECT, Channel, Emulator, needed, shared
+from pubsub_emulator import PROJECT, Channel, needed, shared
 
 from schemas.codec import pack_many
 from schemas.records import Block, Entry
 from transforms.batches import Pull
-from transforms.sources.keeper import Lost, book_of
-from transforms.sources.parcels import messages_of
+from transforms.sources.keeper import book_of
 from transforms.sources.pubsub import PubSubReader, PubSubSource
 from transforms.sources.source import Acknowledged, Parted
 from transforms.sources.unbounded import AsUnbounded

@@ -80,7 +80,7 @@ class Puller:
             self._frontier.heard(self._clock())
 
     def forget(self) -> None:
-        """Another reader goes on in our place: until somebody asks again, nothing is pulled, and what waits goes back."""
+        """Another reader goes on in our place: until somebody asks again nothing is pulled, and what waits goes back."""
         with self._changed:
             self._asked = -_FORGOTTEN
             self._give_back()
