@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from pipelines.census import position
 from pipelines.config import Config
-from transforms.stores.frames import LONGEST_HEAD, read_segment_head
+from pipelines.pull import LOGS
+from transforms.stores.frames import LONGEST_HEAD, SegmentHead, read_segment_head
 from transforms.stores.journal import last_counts
 from transforms.stores.parquet import read_manifest
 from transforms.stores.segments import segment_file, segment_starts
@@ -27,20 +29,25 @@ class Retention:
         if len(starts) == self._segments or len(starts) < 2:
             return None
         self._segments = len(starts)
-        old = [start for start in starts[1:] if self._begins(start) < stamp - self.config.keep_for]
-        return min(old[-1], *self._readers()) if old else None
+        heads = [head for start in starts[1:] if (head := self._head(start)) is not None]
+        old = [head for head in heads if head.stamp < stamp - self.config.keep_for]
+        return min(old[-1].start, self._door(old), *self._others()) if old else None
 
-    def _begins(self, start: int) -> int:
-        """The stamp before which everything before a segment lies."""
+    def _head(self, start: int) -> SegmentHead | None:
+        """What a segment knows of everything before it."""
         with segment_file(self.config.folder(self.lane), start).open("rb") as file:
-            head = read_segment_head(file.read(LONGEST_HEAD))
-        return head.stamp if head else 1 << 62
+            return read_segment_head(file.read(LONGEST_HEAD))
 
-    def _readers(self) -> list[int]:
-        """How far door, tables and sender have read; one that never ran needs everything."""
-        door = last_counts(self.config.folder("journal")).cursors.get(self.lane, (0, 0))[0]
+    def _door(self, old: Iterable[SegmentHead]) -> int:
+        """How far the door has pulled, and on to where the next record for it may stand: there may be none for long."""
+        address, number = last_counts(self.config.folder("journal")).cursors.get(self.lane, (0, 0))
+        topic = LOGS[self.lane]
+        return max(address, *(head.start for head in old if head.numbers.get(topic, 0) <= number), 0)
+
+    def _others(self) -> list[int]:
+        """How far tables and sender have read; one that never ran needs everything."""
         tables = read_manifest(self.config.folder("tables")).cursors.get(self.lane)
-        found = [door, tables.address if tables else 0]
+        found = [tables.address if tables else 0]
         if self.lane == "person":
             found.append(int.from_bytes(position(self.config.folder("sender")) or b""))
         return found
