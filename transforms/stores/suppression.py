@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from schemas.codec import pack, unpack
+from schemas.records import Message
 from transforms.logic.suppress import ANY, Change, Refusals, blocked, fold
 from transforms.stores import faults
 from transforms.stores.follower import Follower
@@ -39,6 +40,14 @@ class Suppressions:
     def owes(self) -> bool:
         """Whether a commit failed and is still to be done."""
         return bool(self._owed)
+
+    @property
+    def whole(self) -> bool:
+        """Whether nothing was lost since the store was opened: always so on a disk."""
+        return True
+
+    def complete(self) -> None:
+        """Say that the journal is applied to its end: here the sender sees each commit anyway."""
 
     def apply(self, changes: Iterable[Change], address: int, stamp: int) -> None:
         """Make changes durable and visible, and with them that the journal is applied up to `address`."""
@@ -73,6 +82,16 @@ class SuppressionView:
         """
         self._store.refresh()
         return blocked((_unpack(self._store.get(key)) for key in keys), klass, category, channel)
+
+    def refuse(self, messages: Sequence[Message]) -> list[bool]:
+        """Which of these messages may not go now."""
+        self._store.refresh()
+        return [
+            blocked(
+                (_unpack(self._store.get(key)) for key in each.suppression), each.klass, each.category, each.channel
+            )
+            for each in messages
+        ]
 
     def close(self) -> None:
         self._store.close()
