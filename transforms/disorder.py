@@ -34,6 +34,10 @@ class Disorder:
         self._forget(newest)
         return found
 
+    def __len__(self) -> int:
+        """How many keys are remembered."""
+        return len({*self._last, *self._before})
+
     def _forget(self, newest: int) -> None:
         """Let go of those who were last seen before the window."""
         if newest - self._since > WINDOW:

@@ -13,7 +13,7 @@ from engine_stages import Chain, Read, Tally, block, entry
 from schemas.records import SECOND, Block
 from transforms.batches import Events, Pull
 from transforms.hand_over import HandOver
-from transforms.shards import Keyed
+from transforms.shards import Keyed, State, behind
 from transforms.sources.firehose import Firehose
 from transforms.sources.source import Source
 from transforms.stores.transaction import Store
@@ -32,12 +32,12 @@ class Spoilt(DoFn):
         yield pull
 
 
-def wire(pipeline: Pipeline, source: Source, shards: int = 3, state: str = "rows") -> None:
+def wire(pipeline: Pipeline, source: Source, shards: int = 3, state: State = "rows") -> None:
     """Two keyed stages behind each other; the second one depends on the exact order."""
     pulls = pipeline | "read" >> Firehose(source) | "spoil" >> ParDo(Spoilt()).with_output_types(Pull)
     events: PCollection = pulls | "events" >> ParDo(Read()).with_output_types(Events)
     tallied = events | "tally" >> Keyed(Tally, Events, shards, state)
-    chained = tallied.events | "chain" >> Keyed(Chain, Events, shards, state)
+    chained = tallied.events | "chain" >> Keyed(Chain, Events, shards, behind(state, 1))
     for name, rows in (("tallied", tallied.rows), ("chained", chained.rows), ("refused", tallied.failures)):
         rows | f"hand over what is {name}" >> HandOver("rows")
 
