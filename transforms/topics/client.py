@@ -1,0 +1,133 @@
+"""Connections to Kafka: what every client of ours has in common, names of topics, and topics made and looked at."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, ResourceType
+
+RECORDS = "records"
+TOPICS = (RECORDS, "intents", "rows", "failures")
+"""What stands in the names of topics behind the prefix. Feedback is no topic: it goes to the records."""
+
+ANSWER = 10.0
+"""Seconds that a broker may take to answer a question at the start."""
+_STAMPED = "LogAppendTime"
+_STAMPS = "message.timestamp.type"
+
+T = TypeVar("T")
+
+log = logging.getLogger("rapport.kafka")
+_library = logging.getLogger("rapport.kafka.client")
+
+
+class BrokerError(OSError):
+    """What a broker refused or did not answer; says what was expected, what came and what to do."""
+
+
+class TopicUnfit(BrokerError):
+    """A topic that cannot carry a journal: it is not there, its time is not the broker's, or it was cut."""
+
+
+def topic_of(prefix: str, name: str) -> str:
+    """The name of one of our topics on the server: feedback goes where the job reads."""
+    return f"{prefix}.{RECORDS if name == 'feedback' else name}"
+
+
+def consumer(servers: str, group: str, **settings: Any) -> Consumer:
+    """A consumer that commits only when told, and says so when an offset is not there instead of jumping."""
+    chosen = {
+        "group.id": group,
+        "enable.auto.commit": False,
+        "enable.auto.offset.store": False,
+        "auto.offset.reset": "error",
+        "enable.partition.eof": True,
+        "check.crcs": True,
+    }
+    return Consumer({**_common(servers), **chosen, **settings}, logger=_library)
+
+
+def producer(servers: str, patience: float, **settings: Any) -> Producer:
+    """A producer whose records stand in the log once and in order, or fail after `patience` seconds."""
+    chosen = {
+        "enable.idempotence": True,
+        "acks": "all",
+        "partitioner": "murmur2_random",
+        "compression.type": "lz4",
+        "message.timeout.ms": int(patience * 1000),
+        "queue.buffering.max.messages": 100_000,
+        "queue.buffering.max.kbytes": 64 << 10,
+    }
+    return Producer({**_common(servers), **chosen, **settings}, logger=_library)
+
+
+def _common(servers: str) -> dict[str, Any]:
+    return {
+        "bootstrap.servers": servers,
+        "client.id": "rapport",
+        "reconnect.backoff.max.ms": 1000,
+        "error_cb": lambda error: log.warning("%s", error.str()),
+    }
+
+
+def asked(question: Callable[[], T], what: str) -> T:
+    """The broker's answer. Raises BrokerError."""
+    try:
+        return question()
+    except KafkaException as error:
+        raise BrokerError(f"{what}: expected an answer of Kafka, got {reason(error)}") from error
+
+
+def reason(error: KafkaException | KafkaError) -> str:
+    """What Kafka says is wrong."""
+    inner = error.args[0] if isinstance(error, KafkaException) else error
+    return str(inner.str() if isinstance(inner, KafkaError) else inner)
+
+
+def partitions_of(client: Consumer | Producer, topic: str) -> int:
+    """How many partitions a topic has. Raises TopicUnfit if there is none of that name."""
+    found = asked(lambda: client.list_topics(topic, timeout=ANSWER), topic).topics.get(topic)
+    if found is None or found.error is not None or not found.partitions:
+        said = found.error.str() if found is not None and found.error is not None else "no such topic"
+        raise TopicUnfit(f"{topic}: expected a topic, got: {said}; `rapport topics --kafka …` makes it")
+    return len(found.partitions)
+
+
+def ends_of(client: Consumer, topic: str, partition: int) -> tuple[int, int]:
+    """The first offset that is kept, and the next one to be written."""
+    place = TopicPartition(topic, partition)
+    low, high = asked(lambda: client.get_watermark_offsets(place, timeout=ANSWER), topic)
+    return low, high
+
+
+def ensure(servers: str, prefix: str, partitions: int = 4, copies: int = 1, keep_ms: int = 7 * 86_400_000) -> list[str]:
+    """Make the topics that are not there yet; gives their names. Raises TopicUnfit if the records are not stamped by
+    the broker, BrokerError.
+
+    The number of partitions of the records is fixed from then on. The broker stamps them: only one clock counts.
+    """
+    admin = AdminClient(_common(servers))
+    there = asked(lambda: admin.list_topics(timeout=ANSWER), servers).topics
+    missing = [name for name in TOPICS if topic_of(prefix, name) not in there]
+    settings = {"retention.ms": str(keep_ms), _STAMPS: _STAMPED}
+    made = [NewTopic(topic_of(prefix, name), partitions, copies, config=settings) for name in missing]
+    for name, future in (admin.create_topics(made) if made else {}).items():
+        try:
+            future.result(ANSWER)
+        except KafkaException as error:
+            if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
+                raise BrokerError(f"{name}: expected to make this topic, got {reason(error)}") from error
+    stamped(admin, topic_of(prefix, RECORDS))
+    return [topic.topic for topic in made]
+
+
+def stamped(admin: AdminClient, topic: str) -> None:
+    """Raises TopicUnfit unless the broker stamps what is appended to `topic`."""
+    resource = ConfigResource(ResourceType.TOPIC, topic)
+    answer = admin.describe_configs([resource])[resource]
+    found = asked(lambda: answer.result(ANSWER), topic)[_STAMPS].value
+    if found != _STAMPED:
+        raise TopicUnfit(f"{topic}: expected {_STAMPS}={_STAMPED}, got {found}; the journal's time is the broker's")
