@@ -6,21 +6,24 @@ has the key that stands in every page of the shop.
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
 from lives import NO, YES, Lives, Result, address, email, words
-from shop import SECRET
+from shop import SECRET, campaign, shop
 from story import at
 
 from schemas.keys import address_in, address_of
-from schemas.records import Confirmed, Consent, Ids, Message, SignedUp, Traits
+from schemas.records import CartUpdated, Confirmed, Consent, Ids, Item, Message, OrderPlaced, SignedUp, Traits
+from schemas.workspace import Content
 from transforms.logic import consent
 from transforms.logic.decide import decide
 from transforms.logic.identity import identifiers
 from transforms.logic.moment import Candidate, CutsBook, Moment, Plan
 from transforms.logic.profile import PERMISSIONS
 from transforms.logic.shard import Outputs
+from transforms.logic.words import title
 
 MALLORY = "mallory@evil.example"
 AS_ANA = Ids("c-ana", MALLORY)
@@ -204,3 +207,69 @@ def test_a_page_that_passes_on_any_token_with_the_servers_key_confirms_nothing()
     words = PERMISSIONS.read(lives.play().person("ana").permissions)
     assert not consent.permits(words, "marketing", "email", at("10:00"))
     assert len(words.asked) == 1
+
+
+# --- words ------------------------------------------------------------------------------------------------------------
+
+HOSTILE = "Account locked: help@evil.example, https://evil.example/?x=1, www.evil.example"
+LONG = shop(
+    campaign("receipt", content={"email": {"en": Content({"text": "{{ order.id }}, {{ order.value }}: {% for item in "
+    "order.items %}{{ item.name }}{{ item.category }}{{ item.variant }}{{ item.product }}{% endfor %}"})}}),
+    campaign("cart", content={"email": {"en": Content({"text": "{% for item in cart.items %}{{ item.name }} "
+    "{{ item.category }} {{ item.variant }} {{ item.product }}{% endfor %}"})}}),
+)  # fmt: skip
+LINK = re.compile(r"\w\.[a-z]|:|@")
+"""What a mail program makes a link of."""
+
+
+def hostile(order: str = "o-1") -> OrderPlaced:
+    return OrderPlaced(order, 6_000, "EUR", (Item(HOSTILE, HOSTILE, HOSTILE, HOSTILE, 6_000, 1),))
+
+
+def test_an_order_that_mallory_claims_for_ana_brings_her_none_of_his_words() -> None:
+    lives = Lives(LONG).at("08:00").customer("ana").at("09:00").add("ana", hostile(), trust="browser")
+    lives.at("10:00").add("ana", hostile(f"9, see {HOSTILE}"), trust="browser")
+    found = [words(message)["text"] for message in lives.play().messages("ana", "receipt")]
+    assert found == ["o-1, 60.00: ", ", 60.00: "]
+
+
+def test_an_order_that_the_server_tells_of_is_confirmed_in_full() -> None:
+    lives = Lives(LONG).at("08:00").customer("ana").at("09:00").orders("ana", "o-1", "boots")
+    assert [words(message)["text"] for message in lives.play().messages("ana", "receipt")] == [
+        "o-1, 60.00: Bootsgearboots"
+    ]
+
+
+def test_no_more_than_three_orders_a_day_are_confirmed_on_a_browsers_word() -> None:
+    lives = ana().at("09:00")
+    for number in range(5):
+        lives.orders("ana", f"o-{number}", "boots", trust="browser")
+    lives.at("10:00").orders("ana", "o-9", "boots").at("1d 10:30").orders("ana", "o-10", "boots", trust="browser")
+    reasons = [reason for name, reason in lives.play().reasons("ana") if name == "receipt"]
+    assert reasons == ["SENT"] * 3 + ["NOT_REENTRANT"] * 2 + ["SENT", "SENT"]
+
+
+def test_a_cart_that_mallory_fills_for_ana_takes_her_nowhere() -> None:
+    lives = Lives(LONG).at("08:00").customer("ana").at("09:00")
+    lives.add("ana", CartUpdated("add", "cart", "EUR", hostile().items), trust="browser").until("20:00")
+    (reminder,) = lives.play().messages("ana", "cart")
+    assert "Account locked" in words(reminder)["text"]
+    assert not LINK.search(words(reminder)["text"])
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("Kolibri 1.5 l, blau (S/M)", "Kolibri 1.5 l, blau (S/M)"),
+        ("Łódź – plecak", "Łódź – plecak"),
+        ("हिन्दी जूते", "हिन्दी जूते"),
+        ("Dr.Martens", "Dr. Martens"),
+        ("evil.example", "evil. example"),
+        ("пример.рф", "пример. рф"),
+        ("evil\u3002example", "evil example"),
+        ("javascript:alert(1)", "javascript alert(1)"),
+        ("x" * 500, "x" * 80),
+    ],
+)
+def test_a_title_is_a_title(name: str, shown: str) -> None:
+    assert title(name) == shown

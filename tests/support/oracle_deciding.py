@@ -106,9 +106,10 @@ class Chance:
         return last is not None and (again is None or self.step.now - last < again)
 
     def _too_many(self) -> bool:
-        """So many went to this address within a day."""
+        """So many went within a day: to this address, or to any if it need not be a certain one."""
         sends = [send for send in self.step.person["sends"].values() if send["campaign"] == self.campaign.name]
-        lately = [send for send in sends if send["to"] == self.to and self.step.now - send["decided"] < DAY]
+        there = [send for send in sends if not self.to or send["to"] == self.to]
+        lately = [send for send in there if self.step.now - send["decided"] < DAY]
         return bool(self.most) and len(lately) >= self.most
 
     def _upset(self) -> bool:

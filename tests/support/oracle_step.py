@@ -121,7 +121,7 @@ class Step:
         new = not order["heard"]
         order["heard"].append((arrival.happened, money(arrival.body)))
         for campaign in self.campaigns("order_confirmation") if new and not self.stale else ():
-            Chance(self, campaign, arrival.id, arrival.happened).decide()
+            Chance(self, campaign, arrival.id, arrival.happened, most=0 if arrival.sure else 3).decide()
         self._touch_cart(arrival)
         if new:
             self._move("order")

@@ -143,9 +143,9 @@ def _too_many(case: Case) -> bool:
 
 
 def _sent(case: Case, to: str, since: int) -> int:
-    """How often the campaign went to an address since a time."""
+    """How often the campaign went to an address, or to any if it is none, since a time."""
     name = case.campaign.name
-    return sum(send.campaign == name and send.to == to and send.decided > since for send in case.sends)
+    return sum(send.campaign == name and to in ("", send.to) and send.decided > since for send in case.sends)
 
 
 def care_hold(case: Case) -> str | None:
