@@ -156,6 +156,9 @@ class IntentsLog:
         """The place after what has been read."""
         return self._reader.address.to_bytes(8)
 
+    def settled(self) -> None:
+        """The place in the log stands in the sender's table: nobody else wants to know."""
+
     def close(self) -> None:
         """Close the log's files."""
         self._reader.close()

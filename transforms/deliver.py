@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter, deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from heapq import heappop, heappush
 
 from msgspec.structs import replace
@@ -34,9 +34,7 @@ from transforms.logic.delivery import (
 )
 from transforms.logic.lanes import Lane
 from transforms.stores import faults
-from transforms.stores.lease import Lease
-from transforms.stores.sends import Sends
-from transforms.surroundings import Clock, Intents, Suppression, Way
+from transforms.surroundings import ALONE, Clock, Intents, Lease, Limits, Sends, Suppression, Way
 
 POINTS = ("sender.before_claim", "sender.after_claim", "sender.after_send", "sender.after_outcome")
 CLOSED = "closed"
@@ -50,11 +48,18 @@ class Delivery:
     """The sender's work over its table, channels and clock; `turn` again and again, then `finish`."""
 
     def __init__(
-        self, sends: Sends, channels: Mapping[Way, Channel], suppression: Suppression, clock: Clock, lease: Lease
+        self,
+        sends: Sends,
+        channels: Mapping[Way, Channel],
+        suppression: Suppression,
+        clock: Clock,
+        lease: Lease,
+        limits: Limits = ALONE,
     ) -> None:
         self.sends = sends
         self.channels = channels
-        self._blocks = suppression.blocks
+        self.limits = limits
+        self._suppression = suppression
         self.clock = clock
         self.lease = lease
         self.lanes = {way: Lane(channel.sink, clock.speed) for way, channel in channels.items()}
@@ -64,9 +69,11 @@ class Delivery:
         self._agenda: list[tuple[int, str]] = []
         self._landed: deque[tuple[str, Answer, int]] = deque()
         self._going: list[str] = []
+        self._read: list[Message] = []
         self._flying: set[asyncio.Task[None]] = set()
         sends.take_epoch(lease.epoch)
-        self._take_up()
+        for way, lane in self.lanes.items():
+            lane.disabled = sends.marked(_off(way)) == channels[way].place.encode()
 
     # --- one turn -----------------------------------------------------------------------------------------------------
 
@@ -74,8 +81,8 @@ class Delivery:
         """Do what there is to do now, in one commit; False if there was nothing. Raises LeaseLost, OSError."""
         now = self.clock.now()
         landed = self._land()
-        for key, send in self.sends.admit(intents.read(), now):
-            self._route(key, send, now)
+        self._take_up(now)
+        self._admit(intents, now)
         self._ring(now)
         self._mark(now)
         if not self.sends.dirty:
@@ -84,6 +91,7 @@ class Delivery:
             faults.here("sender.before_claim")
         self.lease.check()
         self.sends.commit(now, intents.position())
+        intents.settled()
         if landed:
             faults.here("sender.after_outcome")
         self._launch()
@@ -97,22 +105,27 @@ class Delivery:
         self._land()
         if self.sends.dirty:
             self.lease.check()
-            self.sends.commit(now, intents.position())
+            self.sends.commit(now, self.sends.position if self._read else intents.position())
 
     # --- before an attempt --------------------------------------------------------------------------------------------
 
-    def _take_up(self) -> None:
-        """After a start: attempts that a crash cut short, and everything that waits."""
-        now = self.clock.now()
-        for way, lane in self.lanes.items():
-            lane.disabled = self.sends.marked(_off(way)) == self.channels[way].place.encode()
-        for key, send in self.sends.open():
+    def _take_up(self, now: int) -> None:
+        """What a sender that is no more has left: attempts that its end cut short, and everything that waits."""
+        for key, send in self.sends.orphans():
             message = _message(send)
             if send.state == ATTEMPTING and (message.tenant, message.channel) in self.channels:
                 send = recover(send, self.channels[message.tenant, message.channel].sink, now)
                 self._keep(key, message, send)
             else:
                 self._at(max(send.due, now), key)
+
+    def _admit(self, intents: Intents, now: int) -> None:
+        """Claim new intents; those that the table could not take (OSError) come first next time."""
+        self._read = self._read or intents.read()
+        opened = self.sends.admit(self._read, now)
+        self._read = []
+        for key, send in opened:
+            self._route(key, send, now)
 
     def _route(self, key: str, send: Send, now: int) -> None:
         """Queue a send whose time has come, or end it, or wait until its sink takes messages again."""
@@ -137,30 +150,35 @@ class Delivery:
                 self._route(key, send, now)
 
     def _mark(self, now: int) -> None:
-        for lane in self.lanes.values():
-            for key in lane.take(now):
-                send = self.sends.get(key)
-                if send is None or send.terminal:
-                    lane.landed()
-                else:
-                    self.sends.put(key, replace(begin(send, now), epoch=self.lease.epoch))
-                    self._going.append(key)
+        ready = {way: (count, lane.sink) for way, lane in self.lanes.items() if (count := lane.ready(now))}
+        for way, most in self.limits.grant(ready).items() if ready else ():
+            for key in self.lanes[way].take(now, most):
+                self._begin(key, self.lanes[way], now)
+
+    def _begin(self, key: str, lane: Lane, now: int) -> None:
+        send = self.sends.get(key)
+        if send is None or send.terminal:
+            lane.landed()
+        else:
+            self.sends.put(key, replace(begin(send, now), epoch=self.lease.epoch))
+            self._going.append(key)
 
     def _launch(self) -> None:
         if not self._going:
             return
         faults.here("sender.after_claim")
         going, self._going = self._going, []
-        for key in going:
-            self.lease.check()
-            send = self.sends.get(key)
-            if send is not None:
-                self._start(key, send)
+        self._start([(key, send) for key in going if (send := self.sends.get(key)) is not None])
 
-    def _start(self, key: str, send: Send) -> None:
-        """The last look and, in the same breath, the attempt."""
+    def _start(self, sends: Sequence[tuple[str, Send]]) -> None:
+        """The last look at all of them and, in the same breath, the attempts."""
+        refusals = self._look([_message(send) for _, send in sends])
+        for (key, send), refusal in zip(sends, refusals, strict=True):
+            self.lease.check()
+            self._attempt_or_not(key, send, refusal)
+
+    def _attempt_or_not(self, key: str, send: Send, refusal: str) -> None:
         message = _message(send)
-        refusal = self._look(message)
         if refusal:
             verdict = UNSURE if refusal == UNSURE else CLOSED
             self._landed.append((key, Answer(verdict, refusal), self.clock.now()))
@@ -170,15 +188,14 @@ class Delivery:
         self._flying.add(task)
         task.add_done_callback(self._flying.discard)
 
-    def _look(self, message: Message) -> str:
+    def _look(self, messages: Sequence[Message]) -> list[str]:
         try:
-            blocked = self._blocks(
-                message.tenant, message.suppression, message.klass, message.category, message.channel
-            )
+            blocked = self._suppression.refuse(messages)
         except OSError as error:
             self._alarm("suppression cannot be read, nothing leaves", error)
-            return UNSURE
-        return look(message, blocked, self.clock.now())
+            return [UNSURE] * len(messages)
+        now = self.clock.now()
+        return [look(message, refused, now) for message, refused in zip(messages, blocked, strict=True)]
 
     # --- the attempt and after ----------------------------------------------------------------------------------------
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from msgspec.structs import replace
@@ -57,6 +57,9 @@ class Given:
     def position(self) -> bytes:
         return self._taken.to_bytes(8)
 
+    def settled(self) -> None:
+        return None
+
 
 class Allowed:
     """A suppression list: the keys in `blocked` get nothing but transactional messages, those in `erased` nothing."""
@@ -67,11 +70,13 @@ class Allowed:
         self.broken = False
         self.looks = 0
 
-    def blocks(self, tenant: str, keys: Iterable[bytes], klass: str, category: str, channel: str) -> bool:
-        self.looks += 1
+    def refuse(self, messages: Sequence[Message]) -> list[bool]:
+        self.looks += len(messages)
         if self.broken:
             raise OSError("the door's store cannot be read")
-        found = set(keys)
+        return [self._refuses(set(each.suppression), each.klass) for each in messages]
+
+    def _refuses(self, found: set[bytes], klass: str) -> bool:
         return bool(found & self.erased) or (klass != "transactional" and bool(found & self.blocked))
 
 

@@ -38,8 +38,7 @@ class Hasty(Delivery):
         if self._going:
             faults.here("sender.after_claim")
         self._going = []
-        for send in self._promised:
-            self._start(send.message.key, send)
+        self._start([(send.message.key, send) for send in self._promised])
 
     def _settle(self, *_: Any) -> None:
         """What an attempt brings is of no interest any more: what came of it was written down before."""

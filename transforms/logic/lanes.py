@@ -36,12 +36,16 @@ class Lane:
         """Queue a send whose time has come."""
         (self.urgent if urgent else self.rest).append(key)
 
-    def take(self, now: int) -> list[str]:
-        """The keys that may go now; each must be given back with `landed` after its attempt."""
+    def ready(self, now: int) -> int:
+        """How many may go now."""
         if self.disabled or now < self.paused_until or not len(self):
-            return []
+            return 0
         self._fill(now)
-        count = min(self.sink.lanes - self.flying, int(self.tokens), len(self))
+        return max(0, min(self.sink.lanes - self.flying, int(self.tokens), len(self)))
+
+    def take(self, now: int, most: int | None = None) -> list[str]:
+        """The keys that go now, at most `most`; each must be given back with `landed` after its attempt."""
+        count = self.ready(now) if most is None else min(most, self.ready(now))
         taken = [(self.urgent or self.rest).popleft() for _ in range(count)]
         self.flying += len(taken)
         self.tokens -= len(taken)

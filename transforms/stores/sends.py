@@ -74,6 +74,7 @@ class Sends:
         self.counts = unpack(found, Counts) if found else Counts()
         self.position = rows.position or b""
         self._free = self._unused()
+        self._left = True
 
     @property
     def dirty(self) -> bool:
@@ -107,8 +108,11 @@ class Sends:
             self._staged[_life(message)] = None
         self._count(ended.state)
 
-    def open(self) -> list[tuple[str, Send]]:
-        """Everything that has not ended, in order of its slot: what a start takes up again."""
+    def orphans(self) -> list[tuple[str, Send]]:
+        """At first everything that an earlier start left open, in order of its slot; from then on nothing."""
+        if not self._left:
+            return []
+        self._left = False
         keys = self._rows.get_many([_slot(number) for number in range(self.counts.high)])
         names = [key.decode() for key in keys if key]
         found = ((name, self.get(name)) for name in names)
