@@ -125,7 +125,8 @@ def test_records_that_were_deleted_unread_are_reported_loudly(
     reader = source.open(None)
     read(reader, 3, limit=3)
     place = reader.position()
-    AdminClient({"bootstrap.servers": kafka_broker}).delete_records([TopicPartition(rig.topic, 0, 8)])
+    admin, cut = AdminClient({"bootstrap.servers": kafka_broker}), TopicPartition(rig.topic, 0, 8)
+    admin.delete_records([cut])[cut].result(10)
     with caplog.at_level(logging.ERROR, "rapport.kafka"):
         eventually(lambda: KafkaSource(kafka_broker, rig.topic, 0, "other").open(place).gap)
     assert "were deleted before they were read" in caplog.text
@@ -138,8 +139,8 @@ def test_the_broker_stamps_and_a_topic_that_does_not_is_refused(kafka_broker: st
 
     from transforms.topics.client import ensure
 
-    made = AdminClient({"bootstrap.servers": kafka_broker}).create_topics([NewTopic("unstamped.records", 1, 1)])
-    made["unstamped.records"].result(10)
+    admin = AdminClient({"bootstrap.servers": kafka_broker})
+    admin.create_topics([NewTopic("unstamped.records", 1, 1)])["unstamped.records"].result(10)
     with pytest.raises(TopicUnfit, match="LogAppendTime"):
         ensure(kafka_broker, "unstamped")
 

@@ -97,7 +97,7 @@ class KafkaRig:
         return KafkaSource(self._servers, self.topic, partition, group, end)
 
     def close(self) -> None:
-        pass
+        del self._producer
 
 
 def read(reader: Reader, enough: int, limit: int = 1000) -> list[Block]:

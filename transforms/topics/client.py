@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -17,6 +18,8 @@ ANSWER = 10.0
 """Seconds that a broker may take to answer a question at the start."""
 _STAMPED = "LogAppendTime"
 _STAMPS = "message.timestamp.type"
+_NOT_YET = (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError.LEADER_NOT_AVAILABLE)
+_AGAIN = 0.05
 
 T = TypeVar("T")
 
@@ -126,8 +129,18 @@ def ensure(servers: str, prefix: str, partitions: int = 4, copies: int = 1, keep
 
 def stamped(admin: AdminClient, topic: str) -> None:
     """Raises TopicUnfit unless the broker stamps what is appended to `topic`."""
-    resource = ConfigResource(ResourceType.TOPIC, topic)
-    answer = admin.describe_configs([resource])[resource]
-    found = asked(lambda: answer.result(ANSWER), topic)[_STAMPS].value
+    found = _setting(admin, topic, _STAMPS)
     if found != _STAMPED:
         raise TopicUnfit(f"{topic}: expected {_STAMPS}={_STAMPED}, got {found}; the journal's time is the broker's")
+
+
+def _setting(admin: AdminClient, topic: str, name: str) -> str:
+    """A setting of a topic. One that was made this moment is not known to all of the broker yet: ask again."""
+    resource, giving_up = ConfigResource(ResourceType.TOPIC, topic), time.monotonic() + ANSWER
+    while True:
+        try:
+            return str(admin.describe_configs([resource])[resource].result(ANSWER)[name].value)
+        except KafkaException as error:
+            if error.args[0].code() not in _NOT_YET or time.monotonic() > giving_up:
+                raise BrokerError(f"{topic}: expected its settings, got {reason(error)}") from error
+            time.sleep(_AGAIN)
