@@ -6,15 +6,17 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from threading import Event
 
 import pytest
 from engine_stages import entry
-from pubsub_emulator import PROJECT, Channel, needed, shared
+from google.api_core import exceptions
+from pubsub_emulator import PROJECT, Channel, Emulator, needed, shared
 
 from schemas.codec import pack_many
 from schemas.records import Block, Entry
 from transforms.batches import Pull
-from transforms.sources.keeper import book_of
+from transforms.sources.keeper import Lost, book_of, sentence
 from transforms.sources.pubsub import PubSubReader, PubSubSource
 from transforms.sources.source import Acknowledged, Parted
 from transforms.sources.unbounded import AsUnbounded
@@ -34,12 +36,17 @@ def source_of(channel: Channel, **settings: float) -> PubSubSource:
     return PubSubSource(PROJECT, channel.name, **settings)  # type: ignore[arg-type]
 
 
+def let_pass(seconds: float) -> None:
+    """Real time, for what happens on the server."""
+    Event().wait(seconds)
+
+
 def until(true: Callable[[], bool], patience: float = PATIENCE) -> None:
     """Wait for something that happens in another thread."""
     end = time.monotonic() + patience
     while not true():
         assert time.monotonic() < end, "waited in vain"
-        signal.sigtimedwait((), 0.02)
+        let_pass(0.02)
 
 
 def read(reader: PubSubReader, count: int) -> list[Block]:
@@ -164,3 +171,168 @@ def test_what_waits_is_given_back_when_the_reader_closes(channel: Channel) -> No
     with closing(source_of(channel).open(None)) as reader:
         until(lambda: len(reader._puller._waiting) == 3)
     assert len(channel.left(5.0)) == 3
+
+
+def test_what_cannot_be_read_is_an_unreadable_record_and_the_rest_goes_on(channel: Channel) -> None:
+    source = source_of(channel)
+    channel.publish(b"{oops", *messages(1))
+    with closing(source.open(None)) as reader:
+        kinds = [each.kind for block in read(reader, 11) for each in block.entries]
+        assert sorted(kinds) == ["track"] * 10 + ["unreadable"]
+        told(source, reader.position())
+    assert channel.left() == []
+
+
+def test_a_tick_is_acknowledged_and_no_record(channel: Channel) -> None:
+    source = source_of(channel)
+    channel.publisher.publish(channel.topic, b"", tick="1").result()
+    channel.publish(*messages(1))
+    with closing(source.open(None)) as reader:
+        assert len(bodies(read(reader, 10))) == 10
+        told(source, reader.position())
+    assert channel.left() == []
+
+
+def test_several_streams_share_a_subscription_and_lose_nothing(channel: Channel) -> None:
+    channel.publish(*messages(40))
+    readers = [part.open(None) for part in source_of(channel, streams=3).parts()]
+    found: list[Block] = []
+
+    def all_read() -> bool:
+        for reader in readers:
+            if isinstance(reader, PubSubReader) and (pull := reader.poll(100)):
+                found.extend(pull.items)
+        return sum(len(block.entries) for block in found) >= 400
+
+    until(all_read)
+    for reader in readers:
+        reader.close()
+    assert len(set(bodies(found))) == 400
+
+
+def test_time_follows_the_clock_when_idle_and_stops_at_what_waits(channel: Channel) -> None:
+    with closing(source_of(channel, lateness=0.3, lease=1).open(None)) as reader:
+        until(lambda: reader.watermark() > 0)
+        before = reader.watermark()
+        assert time.time_ns() // 1_000 - before > 300_000
+        until(lambda: reader.watermark() > before)
+        channel.publish(*messages(1))
+        until(lambda: bool(reader._puller._waiting))
+        stops = reader._puller._waiting[0][0] - 1
+        until(lambda: reader.watermark() == stops)
+        (block,) = read(reader, 10)
+        assert block.received_at == stops + 1
+        until(lambda: reader.watermark() > stops)
+        assert reader.late_to_log == 0
+
+
+def test_a_record_that_comes_too_late_is_counted_and_received_behind_the_watermark(channel: Channel) -> None:
+    channel.publish(*messages(1))
+    let_pass(1.0)
+    late = source_of(channel, lateness=0.1, lease=1)
+    reached = (time.time_ns() - 500_000_000) // 1_000
+    with closing(late.open(b"x" * 16 + (0).to_bytes(8) + reached.to_bytes(8))) as reader:
+        (block,) = read(reader, 10)
+        assert block.received_at > reached
+        assert reader.late_to_log == 10
+
+
+def test_a_checkpoint_carries_time_on_to_the_next_reader(channel: Channel) -> None:
+    source = AsUnbounded(source_of(channel, lateness=0.1, lease=1))
+    coder = source.get_checkpoint_mark_coder()
+    channel.publish(*messages(1))
+    first = source.create_reader(None, None)
+    until(first.advance)
+    until(lambda: first.advance() or first._reader.watermark() > 0)
+    mark = coder.decode(coder.encode(first.get_checkpoint_mark()))
+    reached = first.get_watermark()
+    mark.finalize_checkpoint()
+    first.close()
+    with closing(source.create_reader(None, mark)) as second:
+        assert second.get_watermark() >= reached.micros // 1_000_000
+    assert channel.left() == []
+
+
+def test_a_subscription_that_is_not_there_is_one_clear_sentence(channel: Channel) -> None:
+    with (
+        closing(PubSubSource(PROJECT, "nobody").open(None)) as reader,
+        pytest.raises(Lost, match="subscriptions/nobody: expected it to exist.* create it"),
+    ):
+        until(lambda: reader.poll(10) is not None)
+
+
+def test_a_subscription_that_is_deleted_meanwhile_is_one_clear_sentence(channel: Channel) -> None:
+    channel.publish(*messages(1))
+    with closing(source_of(channel).open(None)) as reader:
+        read(reader, 10)
+        channel.subscriber.delete_subscription(subscription=channel.path)
+        with pytest.raises(Lost, match="create it"):
+            until(lambda: reader.poll(10) is not None)
+
+
+def test_whoever_may_not_read_is_told_which_role_is_missing() -> None:
+    said = sentence("projects/p/subscriptions/s", exceptions.PermissionDenied("no"))
+    assert said == "projects/p/subscriptions/s: this account may not use it; grant it roles/pubsub.subscriber"
+    assert sentence("s", exceptions.ServiceUnavailable("later")) == ""
+
+
+def test_without_credentials_it_says_how_to_get_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PUBSUB_EMULATOR_HOST", raising=False)
+    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", "/nonexistent/key.json")
+    with pytest.raises(Lost, match="expected Google credentials.*gcloud auth application-default login"):
+        PubSubSource("shop", "records").open(None)
+
+
+@pytest.mark.slow
+def test_while_the_server_is_frozen_time_stands_and_afterwards_everything_comes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    needed()
+    emulator = Emulator()
+    monkeypatch.setenv("PUBSUB_EMULATOR_HOST", emulator.address)
+    with closing(Channel(emulator)) as channel:
+        source = source_of(channel, lateness=0.5, lease=2)
+        with closing(source.open(None)) as reader:
+            until(lambda: reader.watermark() > 0)
+            emulator.send(signal.SIGSTOP)
+            let_pass(1.5)  # an answer may have been on its way
+            stood = reader.watermark()
+            futures = [channel.publisher.publish(channel.topic, each) for each in messages(3)]
+            let_pass(4.0)
+            assert reader.watermark() == stood
+            assert reader.poll(10) is None
+            emulator.send(signal.SIGCONT)
+            assert len(read(reader, 30)) == 3
+            assert all(future.result() for future in futures)
+            assert reader.late_to_log == 0
+            told(source, reader.position())
+    emulator.kill()
+
+
+@pytest.mark.slow
+def test_a_server_killed_in_mid_stream_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    needed()
+    emulator = Emulator()
+    monkeypatch.setenv("PUBSUB_EMULATOR_HOST", emulator.address)
+    with closing(Channel(emulator)) as channel:
+        source = source_of(channel, lateness=0.5, lease=2)
+        channel.publish(*messages(2))
+        with closing(source.open(None)) as reader:
+            read(reader, 20)
+            until(lambda: reader.watermark() > 0)
+            emulator.kill()
+            source.acknowledge(reader.position())  # cannot be told, and is no error
+            let_pass(1.5)
+            stood = reader.watermark()
+            let_pass(1.0)
+            assert (reader.poll(10), reader.watermark()) == (None, stood)
+            again = Emulator(emulator.port)  # it has forgotten its subscriptions
+            with pytest.raises(Lost, match="create it"):
+                until(lambda: reader.poll(10) is not None)
+            kept = reader.position()
+        channel.make()
+        channel.publish(*messages(2))
+        with closing(source.open(kept)) as reader:
+            assert reader.watermark() >= stood
+            assert len(read(reader, 20)) == 2
+    again.kill()

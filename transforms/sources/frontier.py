@@ -14,6 +14,11 @@ from __future__ import annotations
 
 from collections import deque
 
+from schemas.records import SECOND
+
+SILENCE = 3 * SECOND
+"""A server that is asked every second and answers nothing for so long, or for `lateness`, is not there."""
+
 
 class Frontier:
     """The watermark of one reader, from what it sees. No clock of its own: each call says what time it is."""
@@ -28,7 +33,7 @@ class Frontier:
 
     def heard(self, now: int) -> None:
         """The server answered something. After a silence, time waits for what was kept back."""
-        if now - self._heard > self._lateness:
+        if now - self._heard > max(SILENCE, self._lateness):
             self._settled_at = now + self._settle
         self._heard = max(self._heard, now)
 

@@ -25,6 +25,7 @@ _AT_ONCE = 1_000
 _TIMEOUT = 5.0
 _SILENT = (exceptions.ServerError, exceptions.TooManyRequests, exceptions.Cancelled)
 """What a call ends with that was not answered, or not taken."""
+_REFUSED = (exceptions.NotFound, exceptions.Forbidden, exceptions.Unauthorized)
 
 _books: dict[bytes, Leases] = {}
 
@@ -67,7 +68,7 @@ def sentence(path: str, error: Exception, role: str = "roles/pubsub.subscriber")
 class Keeper:
     """Tells the server about the leases of one reader, until that is closed and nothing is lent any more.
 
-    `heard` is called for each answer, at least once a second, so that somebody knows that the server is there.
+    It asks for a sign of life every second, so that somebody knows that server and subscription are there.
     """
 
     def __init__(self, leases: Leases, path: str, lease: int, clock: Callable[[], int]) -> None:
@@ -75,16 +76,19 @@ class Keeper:
         self._closed = Event()
         self._client = connection(path)
 
-    def start(self, book: bytes, heard: Callable[[], None]) -> None:
-        """Begin; `book` is the name under which `book_of` finds the leases."""
+    def start(self, book: bytes, heard: Callable[[], None], refused: Callable[[Exception], None]) -> None:
+        """Begin; `book` is the name under which `book_of` finds the leases. `heard` is called at each answer,
+        `refused` if the subscription is gone or not ours to use.
+        """
         _books[book] = self._leases
-        Thread(target=self._keep, args=(book, heard), name=f"leases of {self._path}", daemon=True).start()
+        self._heard, self._refused = heard, refused
+        Thread(target=self._keep, args=(book,), name=f"leases of {self._path}", daemon=True).start()
 
     def close(self) -> None:
         """No more leases will come: end when the last one has."""
         self._closed.set()
 
-    def _keep(self, book: bytes, heard: Callable[[], None]) -> None:
+    def _keep(self, book: bytes) -> None:
         renewed = looks = 0
         while not (self._closed.is_set() and self._leases.idle):
             now = self._clock()
@@ -92,7 +96,7 @@ class Keeper:
             due = self._leases.due(now, renew=renew)
             renewed = now if renew else renewed
             if self._told(due) if any(due) else looks % _ASKED_EVERY == 0 and self._answers():
-                heard()
+                self._heard()
             looks += 1
             time.sleep(_TOLD_EVERY)
         del _books[book]
@@ -121,6 +125,8 @@ class Keeper:
             call(subscription=self._path, ack_ids=leases, retry=None, timeout=_TIMEOUT, **more)
         except _SILENT:
             return False
+        except _REFUSED as error:
+            self._refused(error)
         except exceptions.GoogleAPICallError:
             pass
         return True

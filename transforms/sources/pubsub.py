@@ -93,7 +93,7 @@ class PubSubReader:
         self.late_to_log = 0
         _readers[self._book] = self
         self._puller.start(source.ahead, source.out, self._keeper.close)
-        self._keeper.start(self._book, self._puller.heard)
+        self._keeper.start(self._book, self._puller.heard, self._puller.refused)
 
     def poll(self, limit: int) -> Pull | None:
         """Whole messages of about `limit` records, oldest first. Raises Lost once the subscription cannot be read."""

@@ -80,10 +80,15 @@ class Puller:
             self._frontier.heard(self._clock())
 
     def forget(self) -> None:
-        """Another reader goes on in our place: until somebody asks again nothing is pulled, and what waits goes back."""
+        """Another reader goes on in our place: until somebody asks again nothing is pulled, what waits goes back."""
         with self._changed:
             self._asked = -_FORGOTTEN
             self._give_back()
+
+    def refused(self, error: Exception) -> None:
+        """The server will not have us. What waits may still be taken."""
+        if said := sentence(self._path, error):
+            self._lost = Lost(said)
 
     def close(self) -> None:
         """Stop; what waits is given back. A pull under way ends by itself: if we hung up, what it brings would be lent
@@ -141,10 +146,8 @@ class Puller:
     def _failed(self, error: Exception, pause: float) -> float:
         """Give up for good, or wait; gives how long to wait the next time."""
         with self._changed:
-            if self._closed:
-                return pause
-            if said := sentence(self._path, error):
-                self._lost = Lost(said)
+            self.refused(error)
+            if self._closed or self._lost:
                 return pause
             if pause == _PAUSES[0]:
                 _log.warning("%s: cannot be pulled from now (%s); trying again", self._path, type(error).__name__)

@@ -1,4 +1,4 @@
-"""Topics on Pub/Sub: intents, rows and failures leave as Avro, one message a record; what the job reads as micro-batches.
+"""Topics on Pub/Sub: intents, rows and failures leave as Avro, a message each; what the job reads, as micro-batches.
 
 No ordering keys: nothing of ours needs an order (decision 13), and they would cost throughput and make one failed
 message stop all later ones.
