@@ -256,7 +256,7 @@ def test_a_checkpoint_carries_time_on_to_the_next_reader(channel: Channel) -> No
 def test_a_subscription_that_is_not_there_is_one_clear_sentence(channel: Channel) -> None:
     with (
         closing(PubSubSource(PROJECT, "nobody").open(None)) as reader,
-        pytest.raises(Lost, match="subscriptions/nobody: expected it to exist.* create it"),
+        pytest.raises(Lost, match=r"subscriptions/nobody: expected it to exist.* create it"),
     ):
         until(lambda: reader.poll(10) is not None)
 
@@ -279,7 +279,7 @@ def test_whoever_may_not_read_is_told_which_role_is_missing() -> None:
 def test_without_credentials_it_says_how_to_get_them(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("PUBSUB_EMULATOR_HOST", raising=False)
     monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", "/nonexistent/key.json")
-    with pytest.raises(Lost, match="expected Google credentials.*gcloud auth application-default login"):
+    with pytest.raises(Lost, match=r"expected Google credentials.*gcloud auth application-default login"):
         PubSubSource("shop", "records").open(None)
 
 
