@@ -5,11 +5,14 @@ BIN := $(VENV)/bin
 SECONDS ?=
 PLAIN ?=
 DATA ?= data/demo
+FLINK = $(BIN)/python -m deploy.flink
+FLINK_JOB = --data $(DATA) --parallelism $(or $(PARALLELISM),1)
 .DEFAULT_GOAL := help
-.PHONY: help setup demo clean-demo test test-slow chaos lint types format bench real lock clean
+.PHONY: help setup demo clean-demo test test-slow chaos lint types format bench real lock clean \
+	flink-install flink-up flink-submit flink-savepoint flink-restore flink-down flink-test bench-flink
 
 help: ## print this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
 
 $(BIN)/rapport: setup.py deploy/demo.lock.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "expected Python 3.11 or newer, got $$($(PYTHON) --version); set PYTHON=…"; exit 1; }
@@ -54,6 +57,30 @@ bench: $(VENV)/.dev ## ratios and latencies; table printed, build/bench.json
 real: $(VENV)/.dev ## 69,659 real orders and 6,746 real posts in one run (RAPPORT_REAL_DATA names their folder)
 	rm -rf build/real-data
 	$(BIN)/python -m tests.real.play_real --full --data build/real-data
+
+flink-install: $(VENV)/.dev ## fetch Flink and Beam's job server, once (needs Java and Maven)
+	$(FLINK) install
+
+flink-up: $(VENV)/.dev ## start a Flink of this machine (STATE=rocksdb: state on disk)
+	$(FLINK) up --state $(or $(STATE),heap)
+
+flink-submit: $(VENV)/.dev ## run the job on it over DATA=… (PARALLELISM=2)
+	$(FLINK) submit $(FLINK_JOB)
+
+flink-savepoint: $(VENV)/.dev ## stop the job with a savepoint
+	$(FLINK) savepoint
+
+flink-restore: $(VENV)/.dev ## go on from the savepoint, as wide as PARALLELISM says
+	$(FLINK) restore $(FLINK_JOB)
+
+flink-down: $(VENV)/.dev ## stop the Flink of this machine
+	$(FLINK) down
+
+flink-test: $(VENV)/.dev ## all of that once, in a folder of its own, and what comes out is checked
+	$(FLINK) test
+
+bench-flink: $(VENV)/.dev ## Flink against the embedded engine; table printed, build/bench-flink.json
+	$(BIN)/python tests/bench/bench_flink.py
 
 lock: $(VENV)/.dev ## resolve the dependencies anew into deploy/*.lock.txt (needs uv)
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --extra demo setup.py -o deploy/demo.lock.txt

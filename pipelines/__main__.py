@@ -163,6 +163,33 @@ def run(
 
 @cli.command()
 @place
+@click.option("--job-server", default="localhost:8099", show_default=True, help="Beam's job server: HOST:PORT.")
+@click.option("--parallelism", type=click.IntRange(1, 1024), default=1, show_default=True, help="Python workers.")
+@click.option("--shards", type=_SHARDS, default=16, show_default=True, help="Virtual shards; fixed for a job's state.")
+@click.option("--checkpoint", type=click.IntRange(100), default=3_000, show_default=True, help="Milliseconds between.")
+@click.option("--bundle", type=click.IntRange(1), default=50, show_default=True, help="Milliseconds a bundle may take.")
+@click.option("--workers", default="", help="A worker pool beside each TaskManager: HOST:PORT. [default: none needed]")
+@click.option("--savepoint", default="", help="Where to go on from: the place of a savepoint or checkpoint.")
+@click.option("--out", type=click.Path(path_type=Path), help="Where records leave to, as files. [default: DATA/topics]")
+@click.option(
+    "--order",
+    type=click.Choice(["arrival", "exact"]),
+    default="arrival",
+    show_default=True,
+    help="Decide at once on what has arrived, or wait for what may still come and decide as one machine does.",
+)
+@click.option("--end", is_flag=True, help="Be done where the journal ends now.")
+def submit(data: Path, workspace: Path, shards: int, out: Path | None, order: str, **flink: Any) -> None:
+    """Hand the job to a Flink cluster (deploy/flink/README.md); it runs on there."""
+    from pipelines.flink import Flink, submit_data
+
+    out = (out or data / "topics").absolute()
+    submit_data(Config(data, workspace, shards=shards, state="cells"), Flink(**flink), out, order)
+    click.echo(f"submitted; records leave to {out}")
+
+
+@cli.command()
+@place
 @_NO_SYNC
 def send(data: Path, workspace: Path, no_sync: bool) -> None:
     """Deliver what the job decided."""

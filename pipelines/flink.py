@@ -1,4 +1,4 @@
-"""Submit the job to Flink: the very graph of `stream.py`, its state as cells, and every flag that Beam needs for it.
+"""The job on Flink: the very graph of `stream.py`, its state as cells, and every flag that Beam needs for it.
 
 Beam's Python SDK hands the graph to a job server (Beam's Java runner), which hands it to Flink. Flink's workers then
 start our Python processes. All options of that way stand here, with the reason for each.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -17,9 +18,13 @@ from apache_beam import Pipeline
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.portability.portable_runner import PortableRunner
 
-from pipelines.config import ConfigError
+from models.registry import Models
+from pipelines.config import Config, ConfigError
 from pipelines.stream import LANES, Job, build
+from pipelines.workspace import load
+from transforms.sources.journal import JournalSource
 from transforms.sources.source import Source
+from transforms.topics.folder import FolderTopics
 
 ROOT = Path(__file__).parent.parent
 BOOT = ROOT / "deploy" / "flink" / "boot"
@@ -32,7 +37,7 @@ class Flink:
 
     `workers` is the address of a worker pool beside each TaskManager, or empty: then each TaskManager starts our
     Python processes itself. `settings` is what their environment has beside that. Times are milliseconds. `savepoint`
-    is where to go on from, `name` what Flink calls the job.
+    is where to go on from, `name` what Flink calls the job; with `end` the job is done where its source is.
     """
 
     job_server: str
@@ -42,6 +47,7 @@ class Flink:
     workers: str = ""
     savepoint: str = ""
     name: str = "rapport"
+    end: bool = False
     settings: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -70,6 +76,11 @@ def flags(flink: Flink) -> list[str]:
         # A state read is a round trip of 63–200 µs without this cache; `PLUGIN` keeps its bookkeeping cheap.
         "--max_cache_memory_usage_mb=100",
         f"--beam_plugin={PLUGIN}",
+        # Off, whatever it looks like (the option's default is true): chained, Impulse has another id at parallelism 1
+        # than at 2, so its savepoints fit nothing else. Nothing but Impulse would be chained.
+        "--operator_chaining",
+        # Not for a job that goes on: once its Impulse has ended, it can no longer be stopped with a savepoint.
+        *(["--shutdown_sources_after_idle_ms=1000"] if flink.end else []),
         *([f"--savepoint_path={flink.savepoint}"] if flink.savepoint else []),
     ]
 
@@ -83,16 +94,31 @@ def _environment(flink: Flink) -> list[str]:
     return ["--environment_type=PROCESS", f"--environment_config={json.dumps({'command': str(BOOT), 'env': env})}"]
 
 
-def submit(source: Source, job: Job, flink: Flink, lanes: tuple[str, ...] = LANES) -> str:
-    """Hand the job to Flink and return the job server's name for it; it runs on without us.
-
-    Raises ConfigError if there is no job server, or it refuses.
-    """
+def submit(source: Source, job: Job, flink: Flink, lanes: tuple[str, ...] = LANES) -> None:
+    """Hand the job to Flink; it runs on without us. Raises ConfigError if there is no job server."""
     if job.state != "cells":
         raise ConfigError(f"state: expected cells on Flink, got {job.state!r}")
+    _expect(flink.job_server)
     pipeline = Pipeline(runner=PortableRunner(), options=PipelineOptions(flags(flink)))
     build(pipeline, source, job, lanes)
+    pipeline.run()
+
+
+def _expect(address: str) -> None:
+    """Somebody listens at HOST:PORT."""
+    host, _, port = address.rpartition(":")
+    if not (host and port.isdigit()):
+        raise ConfigError(f"job server: expected HOST:PORT, got {address!r}")
     try:
-        return str(pipeline.run().job_id())
-    except Exception as error:
-        raise ConfigError(f"job server {flink.job_server}: expected it to take the job, got {error}") from error
+        socket.create_connection((host, int(port)), timeout=5).close()
+    except OSError as error:
+        raise ConfigError(
+            f"job server: expected one at {address}, nobody answers ({error}); see make flink-up"
+        ) from None
+
+
+def submit_data(config: Config, flink: Flink, out: Path, order: str = "arrival") -> None:
+    """Both lanes over the journal of a data folder that Flink's workers see, too; records leave to topics in `out`."""
+    tenants = load(config.workspace).tenants
+    job = Job(tenants, config.secret(), Models(), config.shards, "cells", FolderTopics(out), order)
+    submit(JournalSource(config.folder("journal").absolute(), end=flink.end), job, flink)

@@ -15,9 +15,10 @@ import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from deploy.flink.install import Installed, Say
-from deploy.flink.rest import Rest, wait
+from deploy.flink.rest import Refused, Rest, wait
 
 COMPAT = Path(__file__).parent / "compat"
 STATES = ("heap", "rocksdb")
@@ -126,7 +127,10 @@ class Cluster:
             (conf / name).write_bytes((flink / "conf" / name).read_bytes())
 
     def _flink(self, name: str, script: str) -> None:
-        self._start(name, [str(Path(self._read()["flink"]) / "bin" / script), "start-foreground"])
+        self._start(name, [str(self._flink_home() / "bin" / script), "start-foreground"])
+
+    def _flink_home(self) -> Path:
+        return Path(str(self._read()["flink"]))
 
     def _start(self, name: str, command: Sequence[str]) -> None:
         """Start a process that outlives this one; Flink's scripts become the JVM, so the id stays right."""
@@ -156,16 +160,15 @@ class Cluster:
         for name, pid in running.items():
             self._say(f"stopping {name} ({pid}) …")
             os.kill(pid, signal.SIGTERM)
-        for pid in running.values():
-            with contextlib.suppress(RuntimeError):
-                wait("the process's end", lambda pid=pid: not _lives(pid, self.folder), 10)
+        with contextlib.suppress(Refused):
+            wait("the end of all processes", lambda: not self.processes(), 10)
         for pid in self.processes().values():
             os.kill(pid, signal.SIGKILL)
 
-    def _read(self) -> dict[str, dict[str, int]]:
+    def _read(self) -> dict[str, Any]:
         if not self._file.exists():
             return {"processes": {}}
-        found: dict[str, dict[str, int]] = json.loads(self._file.read_bytes())
+        found: dict[str, Any] = json.loads(self._file.read_bytes())
         return found
 
     def _write(self, known: object) -> None:
