@@ -14,7 +14,7 @@ from transforms.logic.discover import PERSON, discover
 from transforms.sources.kafka import KafkaSource
 from transforms.sources.offsets import committed
 from transforms.sources.partition import SILENCE, Place, Time, pack_places, unpack_places
-from transforms.topics.client import TopicUnfit
+from transforms.topics import TopicUnfit
 
 GIVEN_BACK = Derived("d1", "shop", 1, Ids(cookie="c"), Viewed("page"))
 

@@ -17,7 +17,8 @@ from confluent_kafka import KafkaError, Message, TopicPartition
 from schemas.records import SECOND, Block
 from transforms.batches import Pull
 from transforms.sources.partition import ENDLESS, Part, Place, pack_places, unpack_places
-from transforms.topics.client import BrokerError, TopicUnfit, asked, consumer, ends_of, partitions_of
+from transforms.topics import BrokerError, TopicUnfit
+from transforms.topics.client import asked, consumer, ends_of, partitions_of
 
 if TYPE_CHECKING:
     from transforms.sources.kafka import KafkaReader, KafkaSource

@@ -11,6 +11,14 @@ from typing import Protocol
 from schemas.records import Record
 
 
+class BrokerError(OSError):
+    """What a server of topics refused or did not answer; says what was expected, what came and what to do."""
+
+
+class TopicUnfit(BrokerError):
+    """A topic that cannot carry a journal: it is not there, its time is not the server's, or it was cut."""
+
+
 class Publisher(Protocol):
     """An open way to all topics; may be used by several threads at once."""
 

@@ -10,6 +10,8 @@ from typing import Any, TypeVar
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, ResourceType
 
+from transforms.topics import BrokerError, TopicUnfit
+
 RECORDS = "records"
 TOPICS = (RECORDS, "intents", "rows", "failures")
 """What stands in the names of topics behind the prefix. Feedback is no topic: it goes to the records."""
@@ -25,14 +27,6 @@ T = TypeVar("T")
 
 log = logging.getLogger("rapport.kafka")
 _library = logging.getLogger("rapport.kafka.client")
-
-
-class BrokerError(OSError):
-    """What a broker refused or did not answer; says what was expected, what came and what to do."""
-
-
-class TopicUnfit(BrokerError):
-    """A topic that cannot carry a journal: it is not there, its time is not the broker's, or it was cut."""
 
 
 def topic_of(prefix: str, name: str) -> str:
