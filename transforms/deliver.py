@@ -99,8 +99,9 @@ class Delivery:
 
     async def finish(self, intents: Intents) -> None:
         """Let the attempts in the air end and write down what came of them; nothing new begins."""
-        if self._flying:
-            await asyncio.wait(self._flying)
+        while self._flying:
+            await asyncio.wait(self._flying, timeout=1.0)
+            self.lease.keep()
         now = self.clock.now()
         self._land()
         if self.sends.dirty:

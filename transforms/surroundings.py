@@ -89,6 +89,9 @@ class Lease(Protocol):
     @property
     def epoch(self) -> int: ...
 
+    def keep(self) -> None:
+        """Renew it if need be; only for who waits and writes nothing. OSError, LeaseLost."""
+
     def check(self) -> None:
         """Raises LeaseLost once somebody else may hold it; asks nobody."""
 

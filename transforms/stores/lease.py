@@ -28,6 +28,9 @@ class Lease:
         self._map[:] = _NUMBER.pack(self.epoch)
         self._map.flush()
 
+    def keep(self) -> None:
+        """Nothing to renew: the lease lasts until somebody takes the next one."""
+
     def check(self) -> None:
         """Raises LeaseLost once a later epoch has been taken."""
         newest = self._newest()
