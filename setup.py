@@ -20,6 +20,7 @@ CORE = [
 COLLECTOR = ["starlette>=1.10", "uvicorn[standard]>=0.54", "aiohttp>=3.14"]
 NLP = ["py3langid>=0.4"]
 ANALYST = ["duckdb>=2.0"]
+DATAFLOW = ["apache-beam[gcp]>=2.77,<2.78"]  # only where the job is handed in; it brings a package called `tests`
 TRAIN = ["scikit-learn>=1.9", "onnx>=1.23"]
 TEST = ["pytest>=9", "pytest-xdist>=3.8", "pytest-timeout>=2.4", "hypothesis>=6.170", "psutil"]
 LINT = ["ruff==0.17.6", "mypy==2.4.1"]
@@ -39,6 +40,7 @@ setup(
         "transforms.sources",
         "transforms.channels",
         "transforms.stores",
+        "transforms.topics",
         "models",
         "models.train",
         "schemas",
@@ -53,6 +55,7 @@ setup(
         "collector": COLLECTOR,
         "nlp": NLP,
         "analyst": ANALYST,
+        "dataflow": DATAFLOW,
         "train": TRAIN,
         "test": TEST,
         "lint": LINT,

@@ -13,10 +13,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from weakref import WeakValueDictionary
 
+from apache_beam import PTransform
 from apache_beam.metrics import Metrics
 
 from schemas.records import SECOND, Block
 from transforms.batches import Pull
+from transforms.sources.dataflow import FromPubSub
 from transforms.sources.frontier import Frontier
 from transforms.sources.keeper import Keeper, book_of
 from transforms.sources.leases import Leases
@@ -75,6 +77,10 @@ class PubSubSource:
         book, number, _ = _PLACE.unpack(position)
         if (leases := book_of(book)) is not None:
             leases.settle(number)
+
+    def read_by(self, runner: str) -> PTransform | None:
+        """Dataflow pulls and acknowledges by itself, and knows better than a worker how far time has come."""
+        return FromPubSub(self.path) if runner == "DataflowRunner" else None
 
 
 class PubSubReader:
