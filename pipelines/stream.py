@@ -26,7 +26,7 @@ from transforms.engage import Engage
 from transforms.hand_over import HandOver
 from transforms.identify import Identify
 from transforms.record import Record
-from transforms.shards import State
+from transforms.shards import SHARDS, State
 from transforms.sources.firehose import Firehose
 from transforms.sources.source import Source
 from transforms.topics import Topics
@@ -47,7 +47,7 @@ class Job:
     tenants: Mapping[str, Tenant]
     secret: bytes
     models: Models
-    shards: int = 4
+    shards: int = SHARDS["rows"]
     state: str = "rows"
     topics: Topics | None = None
     order: str = "arrival"

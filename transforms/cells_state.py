@@ -39,7 +39,8 @@ STEPS = 16
 class CellsDoFn(DoFn):
     """Runs a stage on a shard of cells. One event-time timer a shard, at the full millisecond after its first wake.
 
-    Records that come after a later one of the same key are counted `disordered`, by stage.
+    Counted by stage: records that come after a later one of the same key (`disordered`), and shards that had to be read
+    whole (`loaded`; if that goes on, this worker's shards do not fit into `held.HELD`).
     """
 
     SNAPSHOT = DoFn.StateParam(ReadModifyWriteStateSpec("snapshot", BytesCoder()))
@@ -55,6 +56,7 @@ class CellsDoFn(DoFn):
     def setup(self) -> None:
         self._stage = self.factory()
         self._disordered = Metrics.counter(self._stage.name, "disordered")
+        self._loaded = Metrics.counter(self._stage.name, "loaded")
 
     def process(
         self,
@@ -91,6 +93,7 @@ class CellsDoFn(DoFn):
     def _with(self, cells: Cells, timer: Any, work: Callable[[Held], Outputs]) -> Outputs:
         """Do `work` on the held shard and keep what it changed."""
         held = cells.current(HELD.take(self._step, cells.shard))
+        self._loaded.inc(cells.loaded)
         outputs = work(held)
         cells.keep(held)
         soonest = held.resident.next_wake()
@@ -101,13 +104,14 @@ class CellsDoFn(DoFn):
 
 
 class Cells:
-    """The three cells of one shard."""
+    """The three cells of one shard. `loaded` is 1 once they had to be read because memory was not what they hold."""
 
     def __init__(self, snapshot: Any, deltas: Any, version: Any, shard: int) -> None:
         self._snapshot = snapshot
         self._deltas = deltas
         self._version = version
         self.shard = shard
+        self.loaded = 0
 
     def current(self, held: Held | None) -> Held:
         """The shard as the cells have it: the one in memory if the version says so, else loaded."""
@@ -119,6 +123,7 @@ class Cells:
             return held
         snapshot, deltas = self._snapshot.read() or b"", sorted(self._deltas.read())
         kept = [part[NUMBER:] for part in (snapshot, *deltas) if part]
+        self.loaded = 1
         return Held(Resident.load(kept), version, len(snapshot), sum(map(len, deltas)))
 
     def keep(self, held: Held, over: int | None = None) -> None:

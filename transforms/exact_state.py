@@ -34,7 +34,8 @@ LEAST_DEAD = 1_000
 class ExactDoFn(DoFn):
     """Runs a stage on a shard of cells, slot by slot. One event-time timer a slot in which something waits or wakes.
 
-    A record that comes after its slot was over is counted `late`, by stage: 0 unless the watermark was wrong.
+    Counted by stage: records that come after their slot was over (`late`: 0 unless the watermark was wrong), and shards
+    that had to be read whole (`loaded`).
     """
 
     SNAPSHOT = DoFn.StateParam(ReadModifyWriteStateSpec("snapshot", BytesCoder()))
@@ -53,6 +54,7 @@ class ExactDoFn(DoFn):
     def setup(self) -> None:
         self._stage = self.factory()
         self._late = Metrics.counter(self._stage.name, "late")
+        self._loaded = Metrics.counter(self._stage.name, "loaded")
 
     def process(
         self,
@@ -99,6 +101,7 @@ class ExactDoFn(DoFn):
 
     def _current(self, cells: Cells, bag: Bag) -> tuple[Held, Waiting]:
         held = cells.current(HELD.take(self._step, cells.shard))
+        self._loaded.inc(cells.loaded)
         if held.waiting is None:
             held.waiting = bag.load(Waiting(self._slots, held.version.over if held.version else 0))
         return held, held.waiting

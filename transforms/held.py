@@ -51,6 +51,11 @@ class HeldShards:
         self._size = 0
         self._lock = Lock()
 
+    @property
+    def size(self) -> int:
+        """About how many bytes all shards take; those that are taken out do not count."""
+        return self._size
+
     def take(self, step: str, shard: int) -> Held | None:
         """Take a shard out, so that no older attempt can share it."""
         with self._lock:
@@ -68,4 +73,7 @@ class HeldShards:
                 self._size -= self._held.popitem(last=False)[1].size
 
 
-HELD = HeldShards(512 << 20)
+HELD = HeldShards(4 << 30)
+"""A bound against shards that went to other workers, not a size to aim at: shards in use that do not fit are read from
+their cells at every call.
+"""

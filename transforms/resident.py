@@ -18,7 +18,7 @@ from transforms.logic.shard import CONFLICT, NEW, REPEATED
 REMEMBERED = 7
 """Days that a seen id is remembered after its own day."""
 
-ROW_COST, WAKE_COST, SEEN_COST = 130, 200, 110
+ROW_COST, WAKE_COST, SEEN_COST = 150, 200, 180
 """About how many bytes an entry takes in memory beside its own; for the bound of the cache."""
 
 
