@@ -227,7 +227,8 @@ def hostile(order: str = "o-1") -> OrderPlaced:
 
 
 def test_an_order_that_mallory_claims_for_ana_brings_her_none_of_his_words() -> None:
-    lives = Lives(LONG).at("08:00").customer("ana").at("09:00").add("ana", hostile(), trust="browser")
+    lives = Lives(LONG).at("08:00").is_known_as("ana", Traits(first_name="Ana"))
+    lives.at("09:00").add("ana", hostile(), trust="browser")
     lives.at("10:00").add("ana", hostile(f"9, see {HOSTILE}"), trust="browser")
     found = [words(message)["text"] for message in lives.play().messages("ana", "receipt")]
     assert found == ["o-1, 60.00: ", ", 60.00: "]
@@ -241,10 +242,10 @@ def test_an_order_that_the_server_tells_of_is_confirmed_in_full() -> None:
 
 
 def test_no_more_than_three_orders_a_day_are_confirmed_on_a_browsers_word() -> None:
-    lives = ana().at("09:00")
+    lives = Lives().at("08:00").is_known_as("ana", Traits(first_name="Ana")).at("09:00")
     for number in range(5):
         lives.orders("ana", f"o-{number}", "boots", trust="browser")
-    lives.at("10:00").orders("ana", "o-9", "boots").at("1d 10:30").orders("ana", "o-10", "boots", trust="browser")
+    lives.at("1d 10:30").orders("ana", "o-9", "boots", trust="browser").at("1d 11:00").orders("ana", "o-10", "boots")
     reasons = [reason for name, reason in lives.play().reasons("ana") if name == "receipt"]
     assert reasons == ["SENT"] * 3 + ["NOT_REENTRANT"] * 2 + ["SENT", "SENT"]
 
@@ -273,3 +274,48 @@ def test_a_cart_that_mallory_fills_for_ana_takes_her_nowhere() -> None:
 )
 def test_a_title_is_a_title(name: str, shown: str) -> None:
     assert title(name) == shown
+
+
+# --- orders -----------------------------------------------------------------------------------------------------------
+
+
+def receipts(lives: Lives) -> list[str]:
+    """Why ana's order confirmations went or did not."""
+    return [reason for name, reason in lives.play().reasons("ana") if name == "receipt"]
+
+
+def test_mallory_cannot_keep_ana_from_hearing_of_her_order() -> None:
+    """He tells of her next order before she places it, at another price."""
+    lives = Lives().at("08:00").is_known_as("ana", Traits(first_name="Ana"))
+    lives.at("09:00").orders("ana", "o-1", "boots", value=1, trust="browser")
+    lives.at("10:00").orders("ana", "o-1", "boots", value=9_900)
+    assert receipts(lives) == ["SENT", "SENT"]
+    assert "99.00" in words(lives.play().messages("ana", "receipt")[1])["text"]
+
+
+def test_an_order_that_page_and_server_tell_of_alike_is_confirmed_once() -> None:
+    lives = Lives().at("08:00").is_known_as("ana", Traits(first_name="Ana"))
+    lives.at("09:00").orders("ana", "o-1", "boots", trust="browser").at("09:01").orders("ana", "o-1", "boots")
+    assert receipts(lives) == ["SENT"]
+    lives.at("1d 09:00").orders("ana", "o-2", "boots", trust="browser").at("1d 09:01").orders("ana", "o-2", "boots")
+    assert receipts(lives) == ["SENT", "SENT"]
+    assert lives.play().messages("ana", "receipt")[1].trigger == lives.records[-1].event.id, "the server's, in full"
+
+
+def test_an_order_that_was_only_claimed_of_a_stranger_is_confirmed_when_the_server_tells() -> None:
+    lives = Lives().at("09:00").orders("ana", "o-1", "boots", trust="browser").at("09:01").orders("ana", "o-1", "boots")
+    assert receipts(lives) == ["IDENTITY_LOW", "SENT"]
+
+
+def test_orders_that_mallory_makes_up_make_nobody_a_champion_whose_orders_the_server_tells() -> None:
+    lives = Lives().at("08:00").orders("ana", "o-0", "boots").at("09:00")
+    for number in range(9):
+        lives.orders("ana", f"made-up-{number}", "boots", value=90_000, trust="browser")
+    lives.gets_back("ana", "o-0", trust="browser")
+    assert [(move.new, move.frequency) for move in lives.play().moves] == [("New", 1)]
+
+
+def test_where_no_server_tells_of_orders_the_pages_do() -> None:
+    lives = Lives().at("08:00").is_known_as("ana", Traits(first_name="Ana")).at("09:00")
+    lives.orders("ana", "o-1", "boots", trust="browser").orders("ana", "o-2", "boots", trust="browser")
+    assert [move.new for move in lives.play().moves] == ["New", "Potential loyalist"]

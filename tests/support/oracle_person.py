@@ -179,14 +179,17 @@ def merged(person: dict[str, Any], other: dict[str, Any], now: int) -> None:
 
 def _merge_orders(mine: dict[str, Any], others: dict[str, Any]) -> None:
     for name, order in others.items():
-        own = mine.setdefault(name, {"heard": [], "back": 0, "void": False})
-        own["heard"] += order["heard"]
+        own = mine.setdefault(name, {"heard": [], "claims": [], "news": "", "back": 0, "void": False})
+        told = [(min(each["claims"]), each["news"]) for each in (own, order) if each["claims"]]
+        own["news"] = min(told)[1] if told else ""
+        own["heard"], own["claims"] = own["heard"] + order["heard"], own["claims"] + order["claims"]
         own["back"], own["void"] = max(own["back"], order["back"]), own["void"] or order["void"]
 
 
 def scored(orders: dict[str, Any], now: int, cuts: Cuts | CutsPublished) -> tuple[str, tuple[int, int, int], int]:
     """Segment, the three scores, and when waiting alone can next change them (0: never)."""
-    bought = [(*min(order["heard"]), order) for order in orders.values() if order["heard"]]
+    words = "heard" if any(order["heard"] for order in orders.values()) else "claims"
+    bought = [(*min(order[words]), order) for order in orders.values() if order[words]]
     paid = [(at, value - order["back"]) for at, value, order in bought if not order["void"] and value > order["back"]]
     if not paid:
         return "", (0, 0, 0), 0

@@ -117,14 +117,29 @@ class Step:
             self.person["upset"].append(arrival.happened)
 
     def _on_order(self, arrival: Arrival) -> None:
-        order = self._order(arrival)
-        new = not order["heard"]
-        order["heard"].append((arrival.happened, money(arrival.body)))
+        new = self._is_news(arrival)
         for campaign in self.campaigns("order_confirmation") if new and not self.stale else ():
             Chance(self, campaign, arrival.id, arrival.happened, most=0 if arrival.sure else 3).decide()
         self._touch_cart(arrival)
         if new:
             self._move("order")
+
+    def _is_news(self, arrival: Arrival) -> bool:
+        """Hear of an order. What a browser says counts until a server speaks of any of this person's orders."""
+        if not arrival.sure and any(order["heard"] for order in self.person["orders"].values()):
+            return False
+        order = self._order(arrival)
+        heard, claims, word = order["heard"], order["claims"], (arrival.happened, money(arrival.body))
+        if arrival.sure:
+            confirmed = [send for send in self.person["sends"].values() if send["trigger"] == order["news"]]
+            names = [campaign.name for campaign in self.campaigns("order_confirmation")]
+            went = any(send["campaign"] in names and send["state"] != "refused" for send in confirmed)
+            new = not heard and not (claims and went and min(claims)[1] == word[1])
+            heard.append(word)
+            return new
+        claims.append(word)
+        order["news"] = order["news"] or arrival.id
+        return len(claims) == 1
 
     def _on_refunded(self, arrival: Arrival) -> None:
         self.person["upset"].append(arrival.happened)
@@ -138,12 +153,13 @@ class Step:
 
     def _take_back(self, arrival: Arrival, part: int) -> None:
         """A part of an order's money, or all of it."""
-        order = self._order(arrival)
-        order["void"], order["back"] = order["void"] or not part, order["back"] + part
+        if arrival.sure:
+            order = self._order(arrival)
+            order["void"], order["back"] = order["void"] or not part, order["back"] + part
         self._move("order")
 
     def _order(self, arrival: Arrival) -> dict[str, Any]:
-        new = {"heard": [], "back": 0, "void": False}
+        new = {"heard": [], "claims": [], "news": "", "back": 0, "void": False}
         found: dict[str, Any] = self.person["orders"].setdefault(str(arrival.body["order_id"]), new)
         return found
 

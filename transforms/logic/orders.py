@@ -1,10 +1,15 @@
-"""What the person bought, by order id: each counts once, net of what was taken back, however they arrive."""
+"""What the person bought, by order id: each counts once, net of what was taken back, however they arrive.
+
+A browser's word on orders is for shops whose server tells of none: a server's takes its place, and where there is one
+no browser is heard any more. Only a server takes money back.
+"""
 
 from __future__ import annotations
 
-from schemas.records import DAY, OrderChanged, OrderPlaced
+from schemas.records import CLAIMED, DAY, OrderChanged, OrderPlaced
+from transforms.logic import order_confirmation
 from transforms.logic.moment import Moment
-from transforms.logic.profile import ORDERS, Order
+from transforms.logic.profile import ORDERS, SENDS, Order
 
 _KEPT = 730 * DAY
 _MOST = 1000
@@ -14,13 +19,30 @@ def place(moment: Moment) -> bool:
     """Learn of an order; `moment.new_order` tells the rules whether it is news."""
     event, person = moment.cause, moment.person
     assert isinstance(event.fact, OrderPlaced)
-    orders = ORDERS.read(person.orders)
+    orders, claimed = ORDERS.read(person.orders), event.trust == CLAIMED
+    if claimed and any(order.at and not order.claimed for order in orders):
+        return False
     order = _find(orders, event.fact.order)
-    moment.new_order = not order.at
     heard = (event.event_time, event.fact.value)
-    order.at, order.value = heard if moment.new_order else min((order.at, order.value), heard)
+    if not order.at:
+        moment.new_order, order.claimed = True, event.id if claimed else ""
+    elif order.claimed and not claimed:
+        moment.new_order = order.value != event.fact.value or not _is_confirmed(moment, order)
+        order.claimed = ""
+    else:
+        heard = min((order.at, order.value), heard)
+    order.at, order.value = heard
     person.orders = ORDERS.write(_kept(orders))
     return True
+
+
+def _is_confirmed(moment: Moment, order: Order) -> bool:
+    """Whether the person was told of an order when a browser claimed it."""
+    campaigns = {campaign.name for campaign in moment.plan.of_trigger(order_confirmation.TRIGGER)}
+    sends = SENDS.read(moment.person.sends)
+    return any(
+        send.trigger == order.claimed and send.campaign in campaigns for send in sends if send.state != "refused"
+    )
 
 
 def change(moment: Moment) -> bool:
@@ -28,7 +50,7 @@ def change(moment: Moment) -> bool:
     event, person = moment.cause, moment.person
     fact = event.fact
     assert isinstance(fact, OrderChanged)
-    if fact.change not in ("cancelled", "refunded"):
+    if fact.change not in ("cancelled", "refunded") or event.trust == CLAIMED:
         return False
     orders = ORDERS.read(person.orders)
     order = _find(orders, fact.order)
@@ -62,6 +84,11 @@ def unite(mine: list[Order], others: list[Order]) -> list[Order]:
         own = found.setdefault(other.id, other)
         if own is not other:
             own.void, own.back = own.void or other.void, max(own.back, other.back)
-            if other.at and (not own.at or (other.at, other.value) < (own.at, own.value)):
-                own.at, own.value = other.at, other.value
+            if other.at and (not own.at or _word(other) < _word(own)):
+                own.at, own.value, own.claimed = other.at, other.value, other.claimed
     return list(found.values())
+
+
+def _word(order: Order) -> tuple[bool, int, int, str]:
+    """A server's before a browser's, then the earliest, then the lowest."""
+    return bool(order.claimed), order.at, order.value, order.claimed

@@ -97,13 +97,17 @@ class CartOp(Part):
 
 
 class Order(Part):
-    """One order by its id. `at` 0: only a change of it has been heard of yet. Money in hundredths."""
+    """One order by its id. `at` 0: only a change of it has been heard of yet. Money in hundredths.
+
+    `claimed`: the browser's record that first told of it, empty once a server has.
+    """
 
     id: str
     at: int = 0
     value: int = 0
     back: int = 0
     void: bool = False
+    claimed: str = ""
 
     @property
     def net(self) -> int:

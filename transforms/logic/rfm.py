@@ -66,5 +66,7 @@ def next_change(orders: Sequence[Order], now: int, cuts: Cuts) -> int:
 
 
 def _bought(orders: Sequence[Order]) -> list[tuple[int, int]]:
-    """Time and net value of the orders that have any."""
-    return [(order.at, net) for order in orders if (net := order.net)]
+    """Time and net value of the orders that have any; what a browser claims counts where no server told of orders."""
+    told = [order for order in orders if not order.claimed]
+    counted = told if any(order.at for order in told) else orders
+    return [(order.at, net) for order in counted if (net := order.net)]
