@@ -21,6 +21,9 @@ LONGEST = 256 * 1024
 LEAPS = 100
 """Records of one batch that cannot be read and are still told apart; each costs the reader a look at all before it."""
 
+LEAP = 128 * 1024
+"""Bytes of such records that are searched for their ends, all together."""
+
 _GZIP, _NESTED = b"\x1f\x8b", 3
 _BLANK = re.compile(r"[ \t\r\n]*")
 _SCALAR = re.compile(r"[^,\]]*")
@@ -75,7 +78,7 @@ class _Reader:
     def __init__(self, body: bytes) -> None:
         self._body, self._text = body, body.decode("latin-1")
         self.at = 0
-        self._leaps, self._leap = LEAPS, LONGEST
+        self._leaps, self._leap = LEAPS, LEAP
 
     def past(self, mark: str) -> bool:
         """Whether `mark` comes next, behind blanks; then the reader stands behind it."""
