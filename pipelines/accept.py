@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from pipelines.appender import open_journal
 from pipelines.callers import Caller, Callers, Rates, UnknownKey
 from pipelines.clock import open_clock
 from pipelines.commit import Committer, Room
@@ -18,11 +19,11 @@ from pipelines.config import Config, ConfigError
 from pipelines.pull import LOGS, Pull
 from pipelines.workspace import load
 from schemas.records import TRUSTED, Block, Entry
-from transforms.logic.intake import Piece, cut_line
-from transforms.logic.suppress import Heard, Scope, hear
+from transforms.logic.intake import SEGMENT, UNREADABLE, Piece, cut_line
+from transforms.logic.suppress import Change, Heard, Scope, hear
 from transforms.sources.files import Columns, FileReader
 from transforms.stores import faults
-from transforms.stores.journal import Cursor, Draft, Journal, Lane, suppressed_since
+from transforms.stores.journal import Appender, Cursor, Draft, Lane
 from transforms.stores.suppression import Suppressions
 
 POINTS = ("door.before_commit", "door.after_commit")
@@ -73,14 +74,15 @@ class Desk:
         self._scopes = {name: Scope(secret, tenant.categories) for name, tenant in self._workspace.tenants.items()}
         self._unheard = 0
         self._tidy_at = 0.0
-        self.journal = Journal(config.folder("journal"), sync=config.sync, keep=config.keep_for)
+        self.journal: Appender = open_journal(config, self._retold)
         self._clock = open_clock(config.clock_file, speed=config.speed, resume_at=self.journal.stamp)
         self.suppressions = Suppressions(config.folder("door"), sync=config.sync)
         self._catch_up()
         self.committer = Committer(self._write, self._telling, limits.room)
         cursors = self.journal.counts.cursors
-        self._lanes = [Lane(config.folder(name)) for name in LANES]
-        self.pulls = [Pull(name, config.folder(name), cursors.get(name, (0, 0))) for name in LOGS]
+        lanes, logs = ((), ()) if config.kafka else (LANES, LOGS)  # there, who gives something back writes it himself
+        self._lanes = [Lane(config.folder(name)) for name in lanes]
+        self.pulls = [Pull(name, config.folder(name), cursors.get(name, (0, 0))) for name in logs]
 
     @asynccontextmanager
     async def open(self, *, follow: bool = True) -> AsyncIterator[Callable[[], None]]:
@@ -173,9 +175,16 @@ class Desk:
         """What a record says about who may be written to."""
         return hear(piece, entry, Block(self._clock.now(), 0, index, []), self._scopes[entry.tenant])
 
+    def _retold(self, entry: Entry) -> Iterable[Change]:
+        """What a journaled record says about who may be written to, of a tenant that is still served."""
+        if entry.tenant not in self._scopes or not (entry.kind in SEGMENT or entry.kind == UNREADABLE):
+            return ()
+        piece = Piece(entry.kind, entry.body, entry.sent_at, whole=entry.body)
+        return hear(piece, entry, Block(self._clock.now(), 0, 0, []), self._scopes[entry.tenant]).changes
+
     def _catch_up(self) -> None:
         """Apply what the journal's tail says about suppression before anybody is served."""
-        for address, told in suppressed_since(self.config.folder("journal"), self.suppressions.address):
+        for address, told in self.journal.suppressed_since(self.suppressions.address):
             self.suppressions.apply(told, address, self.journal.stamp)
 
     def _tidy(self) -> None:

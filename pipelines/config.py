@@ -6,13 +6,17 @@ The environment holds two things more, each read where it is used: secrets of si
 
 from __future__ import annotations
 
+import re
 import secrets
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 from schemas.records import DAY
 
 SAMPLE = Path(__file__).parent / "demo" / "workspace"
+
+TOPIC_NAME = re.compile(r"[A-Za-z0-9._-]{1,200}")
 
 
 class ConfigError(ValueError):
@@ -27,6 +31,9 @@ class Config:
     `bundle` is how many records the engine aims to commit together; `idle` is how many real seconds it waits when
     nothing comes. `sync` False trades power-loss safety for speed; kill -9 stays harmless. `keep` is how many days of
     journal time the journal and the lanes' logs go back at least: a replay needs all of them.
+    `redis` is the URL of a Redis that several doors and senders share; empty: suppression and sends are kept in `data`.
+    `kafka` is where brokers answer (host:port, several with commas; empty: the embedded journal), `topics` what the
+    names of all topics begin with.
     """
 
     data: Path
@@ -40,6 +47,9 @@ class Config:
     sync: bool = True
     speed: float = 1.0
     keep: int = 7
+    redis: str = ""
+    kafka: str = ""
+    topics: str = "rapport"
 
     def __post_init__(self) -> None:
         if self.state not in ("rows", "cells"):
@@ -54,10 +64,20 @@ class Config:
             raise ConfigError(f"bundle: expected 1 record or more, got {self.bundle}")
         if not 1 <= self.keep <= 36_500:
             raise ConfigError(f"keep: expected 1 to 36500 days, got {self.keep}")
+        if self.kafka:
+            self._check_kafka()
         if not self.workspace.is_dir():
             raise ConfigError(f"workspace: expected a folder, {self.workspace} is none; see `rapport check --help`")
         if self.data.exists() and not self.data.is_dir():
             raise ConfigError(f"data: expected a folder, {self.data} is a file; name another one with --data")
+
+    def _check_kafka(self) -> None:
+        if find_spec("confluent_kafka") is None:
+            raise ConfigError("kafka: expected the package confluent-kafka: pip install 'rapport[kafka]'")
+        if self.speed != 1.0:
+            raise ConfigError(f"speed: expected 1 with Kafka, whose brokers tell the time, got {self.speed:g}")
+        if not TOPIC_NAME.fullmatch(self.topics):
+            raise ConfigError(f"topics: expected letters, digits, dots, dashes and underscores, got {self.topics!r}")
 
     def folder(self, name: str) -> Path:
         """The folder of one part: journal, door, person, listen, sender, tables, status."""

@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
+from typing import Protocol
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -60,6 +61,32 @@ class Draft:
     cursors: dict[str, Cursor] = field(default_factory=dict)
 
 
+class Appender(Protocol):
+    """Where a door journals: the embedded journal below, or a topic."""
+
+    counts: Counts
+
+    @property
+    def stamp(self) -> int:
+        """The newest stamp given."""
+
+    @property
+    def end(self) -> int:
+        """The address behind everything written."""
+
+    def write(self, draft: Draft, now: int) -> list[Change]:
+        """Append a draft, durably, and give its suppression changes with their numbers. OSError: do it again."""
+
+    def suppressed_since(self, address: int) -> Iterable[tuple[int, list[Change]]]:
+        """What the tail says about suppression: (address behind it, changes), oldest first."""
+
+    def drop(self, needed: Iterable[int]) -> None:
+        """Let go what is old and behind every address in `needed`."""
+
+    def close(self) -> None:
+        """Let another door write."""
+
+
 class Journal:
     """The door's side: appends durable frames. Raises LogBusy if another door writes this folder.
 
@@ -98,6 +125,10 @@ class Journal:
             raise
         self.counts = counts
         return changes
+
+    def suppressed_since(self, address: int) -> Iterable[tuple[int, list[Change]]]:
+        """What the journal's tail says about suppression: (address behind the frame, changes), oldest first."""
+        return suppressed_since(self._folder, address)
 
     def drop(self, needed: Iterable[int]) -> None:
         """Let go whole segments that are older than `keep` and behind every address in `needed`."""

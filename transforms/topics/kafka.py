@@ -15,7 +15,7 @@ from schemas.single_object import encode
 from transforms.logic.routing import key_of_derived
 from transforms.topics import BrokerError
 from transforms.topics.client import producer, topic_of
-from transforms.topics.outcome import Outcome
+from transforms.topics.outcome import Letter, Outcome
 
 PATIENCE = 60.0
 """Seconds after which a record that no broker has acknowledged counts as failed."""
@@ -57,7 +57,7 @@ class KafkaPublisher:
         giving_up = time.monotonic() + self._topics.patience
         try:
             for record in records:
-                outcome.produce(name, encode(record), self._key(record), giving_up)
+                outcome.produce(Letter(name, encode(record), self._key(record)), giving_up)
         except BrokerError:
             self._forget(outcome)
             raise

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
+from functools import partial
 from threading import Lock
+from typing import NamedTuple
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
@@ -13,11 +16,23 @@ from transforms.topics.client import reason
 _TURN = 0.05
 """Seconds after which a producer is asked again."""
 
-Headers = list[tuple[str, bytes]]
+_TICK: list[tuple[str, str | bytes | None]] = [("tick", b"")]
+
+Noted = Callable[[Message], None]
+
+
+class Letter(NamedTuple):
+    """One record for a topic; without a value it is a tick, without a partition the key decides which one."""
+
+    topic: str
+    value: bytes
+    key: bytes = b""
+    partition: int = -1
 
 
 class Outcome:
-    """Records produced together with one producer: how many are `open`, the first `error`, the newest stamp.
+    """Records produced together with one producer: how many are `open`, the first `error`, the newest `stamp` that a
+    broker gave them, and in which `partitions` they are.
 
     For one thread; others may ask the same producer at the same time.
     """
@@ -27,23 +42,37 @@ class Outcome:
         self.open = 0
         self.error: KafkaError | None = None
         self.stamp = 0
+        self.partitions: set[int] = set()
         self._lock = Lock()
 
-    def produce(self, topic: str, value: bytes, key: bytes, giving_up: float) -> None:
-        """Hand one record over, as soon as there is room for it. BrokerError if there is none by `giving_up`."""
+    def produce(self, letter: Letter, giving_up: float, noted: Noted | None = None) -> None:
+        """Hand one record over, as soon as there is room for it; `noted` is told once it is durable.
+
+        BrokerError if there is no room by `giving_up`.
+        """
         while True:
             try:
-                self.producer.produce(topic, value, key or None, on_delivery=self.ended)
+                self._hand_over(letter, noted)
             except BufferError:
                 if time.monotonic() > giving_up:
-                    raise BrokerError(f"{topic}: expected room for what is written, got none in time") from None
+                    raise BrokerError(f"{letter.topic}: expected room for what is written, got none in time") from None
                 self.producer.poll(_TURN)
             except KafkaException as error:
                 self.error = error.args[0]
-                raise BrokerError(f"{topic}: expected Kafka to take a record, got: {reason(error)}") from error
+                raise BrokerError(f"{letter.topic}: expected Kafka to take a record, got: {reason(error)}") from error
             else:
                 self.began()
                 return
+
+    def _hand_over(self, letter: Letter, noted: Noted | None) -> None:
+        self.producer.produce(
+            letter.topic,
+            letter.value,
+            letter.key or None,
+            letter.partition,
+            on_delivery=self.ended if noted is None else partial(self.ended, noted=noted),
+            headers=None if letter.value else _TICK,
+        )
 
     def wait(self, giving_up: float) -> None:
         """Return once everything is durable. BrokerError if something is not."""
@@ -63,10 +92,14 @@ class Outcome:
         with self._lock:
             self.open += 1
 
-    def ended(self, error: KafkaError | None, message: Message) -> None:
+    def ended(self, error: KafkaError | None, message: Message, noted: Noted | None = None) -> None:
         """A record is durable, or is not. Called by whichever thread asks the producer."""
-        stamp = 0 if error else message.timestamp()[1] * 1000
         with self._lock:
             self.open -= 1
-            self.error = self.error or error
-            self.stamp = max(self.stamp, stamp)
+            if error is not None:
+                self.error = self.error or error
+                return
+            self.stamp = max(self.stamp, message.timestamp()[1] * 1000)
+            self.partitions.add(message.partition() or 0)
+        if noted is not None:
+            noted(message)
