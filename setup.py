@@ -19,6 +19,7 @@ CORE = [
 ]
 COLLECTOR = ["starlette>=1.10", "uvicorn[standard]>=0.54", "aiohttp>=3.14"]
 NLP = ["py3langid>=0.4"]
+KAFKA = ["confluent-kafka>=2.16,<3"]
 ANALYST = ["duckdb>=2.0"]
 DATAFLOW = ["apache-beam[gcp]>=2.77,<2.78"]  # only where the job is handed in; it brings a package called `tests`
 TRAIN = ["scikit-learn>=1.9", "onnx>=1.23"]
@@ -54,13 +55,14 @@ setup(
     extras_require={
         "collector": COLLECTOR,
         "nlp": NLP,
+        "kafka": KAFKA,
         "analyst": ANALYST,
         "dataflow": DATAFLOW,
         "train": TRAIN,
         "test": TEST,
         "lint": LINT,
         "demo": [*COLLECTOR, *NLP, *ANALYST, "setuptools>=80"],  # setuptools installs the console script
-        "all": [*COLLECTOR, *NLP, *ANALYST, *TRAIN, *TEST, *LINT, "setuptools>=80"],
+        "all": [*COLLECTOR, *NLP, *KAFKA, *ANALYST, *TRAIN, *TEST, *LINT, "setuptools>=80"],
     },
     entry_points={"console_scripts": ["rapport = pipelines.__main__:main"]},
 )

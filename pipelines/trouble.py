@@ -11,15 +11,17 @@ from transforms.stores.lease import LeaseLost
 from transforms.stores.rows import StoreMismatch
 from transforms.stores.segments import LogBusy, LogCorrupt
 from transforms.stores.snapshots import StoreDamaged
+from transforms.topics import BrokerError
 
 USAGE, FAILED = 2, 1
 """Exit statuses: what the caller can mend on the command line, and what is wrong behind it."""
 
-SENTENCES = (GaveUp, LeaseLost, LogBusy, LogCorrupt, ModelRefused, StoreDamaged, StoreMismatch)
+SENTENCES = (BrokerError, GaveUp, LeaseLost, LogBusy, LogCorrupt, ModelRefused, StoreDamaged, StoreMismatch)
 """Errors whose own words say what was expected, what came and what to do."""
 
 EXTRAS = {
     "aiohttp": "collector",
+    "confluent_kafka": "kafka",
     "duckdb": "analyst",
     "httptools": "collector",
     "py3langid": "nlp",
