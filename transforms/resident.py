@@ -14,11 +14,14 @@ from schemas.codec import pack, unpack
 from schemas.records import DAY
 from transforms.attempt import Wake
 from transforms.logic.shard import CONFLICT, NEW, REPEATED
+from transforms.remembered import ID_COST, Marks, Remembered
 
 REMEMBERED = 7
 """Days that a seen id is remembered after its own day."""
 
-ROW_COST, WAKE_COST, SEEN_COST = 150, 200, 180
+NOBODY = (0, -1)
+"""The day and mark of an id that was never seen."""
+ROW_COST, WAKE_COST = 150, 200
 """About how many bytes an entry takes in memory beside its own; for the bound of the cache."""
 
 
@@ -28,7 +31,7 @@ class Delta(Struct, frozen=True, array_like=True, gc=False):
     rows: dict[bytes, bytes | None]
     armed: list[Wake]
     taken: list[Wake]
-    seen: dict[int, list[tuple[int, int]]]
+    seen: dict[int, Marks]
     since: int
 
 
@@ -40,14 +43,14 @@ class Resident:
         self._bytes = 0
         self._armed: set[Wake] = set()
         self._heap: list[Wake] = []
-        self._seen: dict[int, int] = {}
-        self._days: dict[int, dict[int, int]] = {}
+        self._seen = Remembered()
+        self._since = 0  # days before this one are forgotten
         self._clear()
 
     def _clear(self) -> None:
         self._changed: dict[bytes, bytes | None] = {}
         self._touched: set[Wake] = set()
-        self._fresh: dict[int, int] = {}  # id → its day
+        self._fresh: dict[int, tuple[int, int]] = {}  # id → its day and mark
 
     # --- the shard ----------------------------------------------------------------------------------------------------
 
@@ -78,16 +81,14 @@ class Resident:
     def first_seen(self, ids: Sequence[int], bodies: Sequence[int], now: int) -> list[int]:
         today = now // DAY
         self._forget_before(today - REMEMBERED)
-        day = self._days.setdefault(today, {})
-        seen, verdicts = self._seen, []
-        for number, body in zip(ids, bodies, strict=True):
-            mark = seen.get(number)
-            if mark is None:
-                seen[number] = day[number] = body
-                self._fresh[number] = today
+        fresh, verdicts = self._fresh, []
+        for number, body, mark in zip(ids, bodies, self._seen.find(ids), strict=True):
+            known = fresh.get(number, NOBODY)[1] if mark < 0 else mark
+            if known < 0:
+                fresh[number] = today, body
                 verdicts.append(NEW)
             else:
-                verdicts.append(REPEATED if mark == body else CONFLICT)
+                verdicts.append(REPEATED if known == body else CONFLICT)
         return verdicts
 
     def next_wake(self) -> int | None:
@@ -98,13 +99,12 @@ class Resident:
 
     def forget(self, ids: Iterable[int]) -> None:
         for number in ids:
-            self._seen.pop(number, None)
-            self._days.get(self._fresh.pop(number, -1), {}).pop(number, None)
+            self._fresh.pop(number, None)
 
     @property
     def size(self) -> int:
         """About how many bytes of memory this takes."""
-        return self._bytes + WAKE_COST * len(self._armed) + SEEN_COST * len(self._seen)
+        return self._bytes + WAKE_COST * len(self._armed) + ID_COST * len(self._seen)
 
     # --- how it is kept -----------------------------------------------------------------------------------------------
 
@@ -114,17 +114,18 @@ class Resident:
             return None
         armed = [wake for wake in self._touched if wake in self._armed]
         taken = [wake for wake in self._touched if wake not in self._armed]
-        seen: dict[int, list[tuple[int, int]]] = {}
-        for number, day in self._fresh.items():
-            seen.setdefault(day, []).append((number, self._seen[number]))
-        delta = Delta(self._changed, sorted(armed), sorted(taken), seen, min(self._days, default=0))
+        seen: dict[int, Marks] = {}
+        for number, (day, mark) in self._fresh.items():
+            seen.setdefault(day, []).append((number, mark))
+        for day, marks in seen.items():
+            self._seen.add(day, marks)
+        delta = Delta(self._changed, sorted(armed), sorted(taken), seen, self._since)
         self._clear()
         return pack(delta)
 
     def snapshot(self) -> bytes:
-        """Everything, as the delta from nothing."""
-        seen = {day: list(marks.items()) for day, marks in self._days.items()}
-        return pack(Delta(dict(self.rows), sorted(self._armed), [], seen, min(self._days, default=0)))
+        """Everything up to the last seal, as the delta from nothing."""
+        return pack(Delta(dict(self.rows), sorted(self._armed), [], dict(self._seen.days()), self._since))
 
     @classmethod
     def load(cls, deltas: Iterable[bytes]) -> Resident:
@@ -142,8 +143,7 @@ class Resident:
             self._arm(wake)
         self._forget_before(delta.since)  # first: an id may have been forgotten and seen again
         for day, marks in delta.seen.items():
-            self._days.setdefault(day, {}).update(marks)
-            self._seen.update(marks)
+            self._seen.add(day, marks)
 
     def _put(self, key: bytes, row: bytes | None) -> None:
         old = self.rows.pop(key, None) if row is None else self.rows.get(key)
@@ -158,7 +158,8 @@ class Resident:
             heapq.heappush(self._heap, wake)
 
     def _forget_before(self, day: int) -> None:
-        for old in [other for other in self._days if other < day]:
-            for number in self._days.pop(old):
-                self._seen.pop(number, None)
-                self._fresh.pop(number, None)
+        if day <= self._since:
+            return
+        self._since = day
+        self._seen.forget_before(day)
+        self._fresh = {number: kept for number, kept in self._fresh.items() if kept[0] >= day}

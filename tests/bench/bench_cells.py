@@ -24,7 +24,7 @@ from shop import SECRET, shop  # noqa: E402
 
 from pipelines.local.store import ShardOfRows  # noqa: E402
 from schemas.records import Block  # noqa: E402
-from transforms.batches import BATCHES, Batch, Events, Knowns  # noqa: E402
+from transforms.batches import Batch, Events, Knowns  # noqa: E402
 from transforms.cells_state import CellsDoFn  # noqa: E402
 from transforms.exact_state import ExactDoFn  # noqa: E402
 from transforms.held import HELD  # noqa: E402
