@@ -63,9 +63,9 @@ def _klass(fields: Fields, kind: str, trigger: Trigger) -> str:
 
 
 def _category(fields: Fields, klass: str) -> str:
-    """The consent category that a marketing message needs."""
+    """The consent category that a marketing message needs, in lower case as consents spell it."""
     line = fields.line_of("category")
-    category = fields.take("category", word, MARKETING if klass == MARKETING else "")
+    category = fields.take("category", word, MARKETING if klass == MARKETING else "").lower()
     if category and klass == TRANSACTIONAL:
         fields.note(line, f"category: expected none for a transactional campaign, got {category}; remove the line")
     return category

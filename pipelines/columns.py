@@ -28,7 +28,10 @@ def load_columns(file: Path) -> Columns:
     constants = found.get("constants") or {} if isinstance(found, dict) else {}
     if not isinstance(fields, dict) or not _is_names(fields) or not isinstance(constants, dict):
         raise ConfigError(f"{file.name}: expected `fields` (column: field) and perhaps `constants`, got something else")
-    return Columns(fields, constants)
+    try:
+        return Columns(fields, constants)
+    except ValueError as error:
+        raise ConfigError(f"{file.name}: {error}") from None
 
 
 def _is_names(fields: dict[str, Any]) -> bool:

@@ -82,6 +82,20 @@ PEOPLE = Columns(
 )
 
 
+@pytest.mark.parametrize(
+    ("fields", "constants"),
+    [
+        ({"a": "traits", "b": "traits.email"}, {}),
+        ({"a": "userId", "b": "userId"}, {}),
+        ({"a": "traits.email"}, {"traits.email": "x"}),
+        ({"a": "traits", "b": "traits-other", "c": "traits.email"}, {}),
+    ],
+)
+def test_two_columns_cannot_want_the_same_place(fields: dict[str, str], constants: dict[str, str]) -> None:
+    with pytest.raises(ValueError, match="each field once"):
+        Columns(fields, constants)
+
+
 def test_a_table_becomes_records_by_its_mapping(tmp_path: Path, opened: Open) -> None:
     text = '\ufeffid,mail,city,unused\n7,ana@people.example,"Łódź, Poland",x\n8,,,\n'
     records = opened(write(tmp_path / "people.csv", text), columns=PEOPLE).read(9)

@@ -144,6 +144,12 @@ def test_the_sample_loads_and_needs_no_advice() -> None:
     assert lint(workspace) == []
 
 
+def test_a_category_is_read_in_lower_case_as_consents_are(shop: Path) -> None:
+    file = shop / "campaigns" / "welcome.yaml"
+    file.write_text(file.read_text("utf-8") + "category: Newsletter\n", "utf-8")
+    assert {"newsletter"} < {campaign.category for campaign in load(shop).tenants["wanderlodge"].campaigns}
+
+
 def test_a_campaign_gets_what_its_trigger_brings() -> None:
     campaigns = {campaign.trigger: campaign for campaign in load(SAMPLE).tenants["wanderlodge"].campaigns}
     cart = campaigns["abandoned_cart"]

@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -22,10 +23,17 @@ LONGEST = 4 * EVENT_BYTES
 @dataclass(frozen=True, slots=True)
 class Columns:
     """What the columns of a table mean: column → field (dots nest: `context.traits.email`), and fields that are always
-    the same. An empty cell leaves its field out."""
+    the same. An empty cell leaves its field out. Raises ValueError for two columns that want the same place."""
 
     fields: Mapping[str, str]
     constants: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        places = sorted(name.split(".") for name in (*self.constants, *self.fields.values()))
+        for outer, inner in pairwise(places):
+            if inner[: len(outer)] == outer:
+                both = f"{'.'.join(outer)} and {'.'.join(inner)}"
+                raise ValueError(f"columns: expected each field once and none inside another, got {both}")
 
     def record(self, row: Mapping[str, str]) -> bytes:
         """One row as a JSON object."""
