@@ -92,7 +92,7 @@ class Shared:
     """The table in Redis; a sender that dies loses its lease at once, so that nobody has to wait."""
 
     def __init__(self, url: str) -> None:
-        self.server = Redis(url, f"t{next(_prefixes)}")
+        self.server = Redis(url, f"t{next(_prefixes)}", timeout=5.0)
         declare(self.server, running(self.server)[0])
         self.start()
 

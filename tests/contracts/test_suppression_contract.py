@@ -42,7 +42,9 @@ def opens(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[[
 
     def in_redis() -> Opened:
         url = request.getfixturevalue("server").url
-        made.extend((RedisSuppressions(Redis(url, prefix)), RedisSuppressionView(Redis(url, prefix))))
+        made.extend(
+            (RedisSuppressions(Redis(url, prefix, timeout=5.0)), RedisSuppressionView(Redis(url, prefix, timeout=5.0)))
+        )
         if not made[-2].whole:
             made[-2].complete()
         return made[-2], made[-1]

@@ -47,7 +47,7 @@ class Sender:
     """One sender's table; `dies` lets its lease end without a word."""
 
     def __init__(self, url: str, prefix: str) -> None:
-        self.server = Forgetful(url, prefix)
+        self.server = Forgetful(url, prefix, timeout=5.0)
         self.lease = RedisLease(self.server)
         self.sends = RedisSends(self.server, self.lease)
 
@@ -74,7 +74,7 @@ def hire(server: RedisServer) -> Iterator[Callable[[], Sender]]:
 
     def one() -> Sender:
         if not hired:
-            first = Redis(server.url, prefix)
+            first = Redis(server.url, prefix, timeout=5.0)
             declare(first, running(first)[0])
             first.close()
         hired.append(Sender(server.url, prefix))
