@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from pipelines.books import Books, OwnBooks, ReceiptsLog, SharedBooks
 from pipelines.clock import Follower
 from pipelines.config import Config, ConfigError
 from pipelines.status import Status
@@ -20,18 +20,13 @@ from transforms.channels import Channel, ChannelError
 from transforms.channels.recorder import Recorder
 from transforms.channels.webhook import Secret, Webhook
 from transforms.deliver import Delivery
-from transforms.stores.journal import last_counts
-from transforms.stores.lease import Lease
+from transforms.stores.lease import LeaseLost
 from transforms.stores.log import LogReader
-from transforms.stores.rows import RowStore
-from transforms.stores.sends import Sends
-from transforms.stores.suppression import SuppressionView
 from transforms.surroundings import Way
 
-GRAPH = "sender 1"
 FRAMES = 64
-TIDY_EVERY = 600.0
-"""Real seconds between two looks at which receipts the log may forget."""
+LATER = 1.0
+"""Real seconds until what could not be reached is asked again."""
 
 log = logging.getLogger("rapport.sender")
 
@@ -45,20 +40,44 @@ async def _run(config: Config, stop: Callable[[], bool]) -> None:
     clock = await _clock(config, stop)
     if clock is None:
         return
-    store = RowStore(config.folder("sender"), graph=GRAPH, sync=config.sync)
-    sends = Sends(store)
-    lease = Lease(config.folder("sender"), sends.counts.epoch)
     channels = open_channels(load(config.workspace), config, clock)
-    intents = IntentsLog(config.folder("person"), sends.position)
-    delivery = Delivery(sends, channels, SuppressionView(config.folder("door")), clock, lease)
     try:
-        await _loop(delivery, intents, config, stop, store)
+        if config.redis:
+            await _share(config, clock, channels, stop)
+        else:
+            await _deliver(OwnBooks(config), config, clock, channels, stop)
     finally:
         for channel in {id(channel): channel for channel in channels.values()}.values():
             await channel.close()
+
+
+async def _share(config: Config, clock: Follower, channels: Mapping[Way, Channel], stop: Callable[[], bool]) -> None:
+    """Deliver beside others; a sender that lost its lease begins anew, with what it left if nobody else took that."""
+    told = ReceiptsLog(config)
+    try:
+        while not stop():
+            try:
+                await _deliver(SharedBooks(config.redis, told.write), config, clock, channels, stop)
+            except LeaseLost as lost:
+                log.error("%s; this one begins anew", lost)
+            except OSError as error:
+                log.error("Redis cannot be reached, nothing leaves: %s", error)
+                await asyncio.sleep(LATER)
+    finally:
+        told.close()
+
+
+async def _deliver(
+    books: Books, config: Config, clock: Follower, channels: Mapping[Way, Channel], stop: Callable[[], bool]
+) -> None:
+    intents = IntentsLog(config.folder("person"), books.sends.position)
+    delivery = Delivery(books.sends, channels, books.suppression, clock, books.lease, books.limits)
+    try:
+        await _loop(delivery, intents, config, stop, books)
+    finally:
+        await delivery.drop()
         intents.close()
-        lease.close()
-        store.close()
+        books.close()
 
 
 async def _clock(config: Config, stop: Callable[[], bool]) -> Follower | None:
@@ -71,29 +90,22 @@ async def _clock(config: Config, stop: Callable[[], bool]) -> Follower | None:
 
 
 async def _loop(
-    delivery: Delivery, intents: IntentsLog, config: Config, stop: Callable[[], bool], store: RowStore
+    delivery: Delivery, intents: IntentsLog, config: Config, stop: Callable[[], bool], books: Books
 ) -> None:
     status = Status(config.folder("status"), "sender")
-    tidy_at = time.monotonic()
     while not stop():
-        if time.monotonic() >= tidy_at:
-            store.keep_from(pulled(config))
-            tidy_at += TIDY_EVERY
         try:
+            books.tend(delivery.clock.now())
             busy = delivery.turn(intents)
         except OSError as error:
             log.error("the sender's store cannot be written, nothing leaves: %s; free disk space", error)
-            await asyncio.sleep(1.0)
+            await asyncio.sleep(LATER)
             continue
         await asyncio.sleep(0 if busy else config.idle)
         status.tell(lambda: figures(delivery))
     await delivery.finish(intents)
+    books.tend(delivery.clock.now())
     status.tell(lambda: figures(delivery), now=True)
-
-
-def pulled(config: Config) -> int:
-    """The address in the sender's log up to which the door has journaled the receipts."""
-    return last_counts(config.folder("journal")).cursors.get("sender", (0, 0))[0]
 
 
 def figures(delivery: Delivery) -> dict[str, Any]:

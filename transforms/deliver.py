@@ -108,6 +108,12 @@ class Delivery:
             self.lease.check()
             self.sends.commit(now, self.sends.position if self._read else intents.position())
 
+    async def drop(self) -> None:
+        """Break off the attempts in the air; whoever has the lease next finds them in the table as cut short."""
+        for task in self._flying:
+            task.cancel()
+        await asyncio.gather(*self._flying, return_exceptions=True)
+
     # --- before an attempt --------------------------------------------------------------------------------------------
 
     def _take_up(self, now: int) -> None:
