@@ -53,6 +53,7 @@ class Cluster:
         self.folder = folder.absolute()
         self._say = say
         self._file = self.folder / "cluster.json"
+        self._started: list[subprocess.Popen[bytes]] = []  # kept: Python complains of one forgotten while it runs
 
     # --- what runs ----------------------------------------------------------------------------------------------------
 
@@ -148,6 +149,7 @@ class Cluster:
                 cwd=self.folder,
                 start_new_session=True,
             )
+        self._started.append(process)
         known = self._read()
         known["processes"][name] = process.pid
         self._write(known)
@@ -164,6 +166,8 @@ class Cluster:
             wait("the end of all processes", lambda: not self.processes(), 10)
         for pid in self.processes().values():
             os.kill(pid, signal.SIGKILL)
+        for process in self._started:
+            process.wait()
 
     def _read(self) -> dict[str, Any]:
         if not self._file.exists():
