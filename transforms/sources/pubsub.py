@@ -25,7 +25,8 @@ from transforms.sources.leases import Leases
 from transforms.sources.parcels import blocks_of
 from transforms.sources.puller import Puller
 
-_PLACE = struct.Struct(">16sQq")  # whose leases, how many were handed out, the watermark
+_FORM = 1
+_PLACE = struct.Struct(">B16sQq")  # form, whose leases, how many were handed out, the watermark
 _readers: WeakValueDictionary[bytes, PubSubReader] = WeakValueDictionary()
 _late = Metrics.counter("pubsub", "late_to_log")
 
@@ -66,7 +67,9 @@ class PubSubSource:
         return f"projects/{self.project}/subscriptions/{self.subscription}"
 
     def open(self, position: bytes | None) -> PubSubReader:
-        """A reader; whatever `position` does not hold comes again. Raises Lost without credentials."""
+        """A reader; whatever `position` does not hold comes again. Raises Lost without credentials, ValueError for a
+        position of another version.
+        """
         return PubSubReader(self, position)
 
     def parts(self) -> Sequence[PubSubSource]:
@@ -74,7 +77,7 @@ class PubSubSource:
 
     def acknowledge(self, position: bytes) -> None:
         """Tell the server, if the leases are of this process. If not, it hands the messages out again."""
-        book, number, _ = _PLACE.unpack(position)
+        book, number, _ = _unpacked(position)
         if (leases := book_of(book)) is not None:
             leases.settle(number)
 
@@ -121,7 +124,7 @@ class PubSubReader:
         return Pull(blocks) if blocks else None
 
     def position(self) -> bytes:
-        return _PLACE.pack(self._book, self._number, self._puller.watermark())
+        return _PLACE.pack(_FORM, self._book, self._number, self._puller.watermark())
 
     def watermark(self) -> int:
         return self._puller.watermark()
@@ -144,9 +147,17 @@ class PubSubReader:
 
 def _resumed(position: bytes) -> int:
     """The watermark of a position. What its reader took beyond it, in this process, is to come again soon."""
-    book, number, watermark = _PLACE.unpack(position)
+    book, number, watermark = _unpacked(position)
     if (reader := _readers.get(book)) is not None:
         reader.forget()
     if (leases := book_of(book)) is not None:
         leases.give_back_after(number)
-    return int(watermark)
+    return watermark
+
+
+def _unpacked(position: bytes) -> tuple[bytes, int, int]:
+    """Whose leases, how many were handed out, the watermark. Raises ValueError for a position of another version."""
+    if position[:1] != bytes((_FORM,)) or len(position) != _PLACE.size:
+        raise ValueError(f"expected a Pub/Sub position of form {_FORM}, got {position.hex()}; migrate first")
+    _, book, number, watermark = _PLACE.unpack(position)
+    return book, number, watermark

@@ -14,13 +14,16 @@ from google.api_core import exceptions
 from transforms.sources.frontier import Frontier
 from transforms.sources.keeper import Lost, connection, sentence
 from transforms.sources.leases import Leases
-from transforms.sources.parcels import Parcel
+from transforms.sources.parcels import LARGEST, Parcel
 
 if TYPE_CHECKING:
     from google.cloud.pubsub_v1.types import ReceivedMessage
 
 BYTES_AHEAD = 32 * 1024 * 1024
 _PER_PULL = 1_000
+_REPLY = 3 * 1024 * 1024
+"""Bytes that an answer should hold at most: a client may refuse more than four megabytes, and what was in such an answer
+is lent to nobody until the leases run out."""
 _LONGEST_PULL = 90.0
 """Seconds. The server answers an idle pull by itself after some 30; to hang up earlier may lose sight of a message."""
 _PAUSES = 0.1, 5.0
@@ -42,7 +45,7 @@ class Puller:
         self._client = connection(path)
         self._changed = Condition()
         self._waiting: list[tuple[int, str, str, bytes]] = []
-        self._bytes = 0
+        self._bytes, self._largest = 0, LARGEST
         self._lost: Lost | None = None
         self._closed, self._asked = False, time.monotonic()
 
@@ -103,9 +106,8 @@ class Puller:
         pause = _PAUSES[0]
         while self._wait_for_room():
             try:
-                reply = self._client.pull(
-                    subscription=self._path, max_messages=_PER_PULL, retry=None, timeout=_LONGEST_PULL
-                )
+                most = max(1, min(_PER_PULL, _REPLY // self._largest))
+                reply = self._client.pull(subscription=self._path, max_messages=most, retry=None, timeout=_LONGEST_PULL)
             except exceptions.GoogleAPICallError as error:
                 pause = self._failed(error, pause)
             else:
@@ -137,6 +139,7 @@ class Puller:
             self._frontier.heard(now)
             if came:
                 self._frontier.came(min(came)[0], now)
+                self._largest = max(1, self._largest // 2, *(len(data) for *_, data in came))
             for each in came:
                 heappush(self._waiting, each)
                 self._bytes += len(each[3])
@@ -147,6 +150,7 @@ class Puller:
         """Give up for good, or wait; gives how long to wait the next time."""
         with self._changed:
             self.refused(error)
+            self._largest = max(self._largest, LARGEST)
             if self._closed or self._lost:
                 return pause
             if pause == _PAUSES[0]:
