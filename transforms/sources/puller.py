@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 BYTES_AHEAD = 32 * 1024 * 1024
 _PER_PULL = 1_000
 _REPLY = 3 * 1024 * 1024
-"""Bytes that an answer should hold at most: a client may refuse more than four megabytes, and what was in such an answer
+"""Bytes that an answer should hold at most: a client may refuse more than four megabytes, and what was in that answer
 is lent to nobody until the leases run out."""
 _LONGEST_PULL = 90.0
 """Seconds. The server answers an idle pull by itself after some 30; to hang up earlier may lose sight of a message."""
