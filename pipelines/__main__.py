@@ -31,6 +31,12 @@ _KEEP = click.option(
     show_default=True,
     help="Days that journal and logs go back at least; a replay needs all of them.",
 )
+_REDIS = click.option(
+    "--redis",
+    default="",
+    metavar="URL",
+    help="redis://host:port/0 that several doors and senders share. [default: all in the data folder]",
+)
 _PLACE = [
     click.option(
         "--data",
@@ -98,6 +104,7 @@ def cli(debug: bool) -> None:
 @click.option("--follow", type=_FILE, multiple=True, help="JSON lines to read as they grow; may be repeated.")
 @_KEEP
 @_NO_SYNC
+@_REDIS
 def door(
     data: Path,
     workspace: Path,
@@ -108,13 +115,14 @@ def door(
     follow: tuple[Path, ...],
     keep: int,
     no_sync: bool,
+    redis: str,
 ) -> None:
     """Accept records over HTTP and write the journal."""
     from pipelines.accept import Feed
     from pipelines.clock import begin_clock
     from pipelines.door import serve
 
-    config = Config(data, workspace, host=host, port=port, speed=speed or 1.0, sync=not no_sync, keep=keep)
+    config = Config(data, workspace, host=host, port=port, speed=speed or 1.0, sync=not no_sync, keep=keep, redis=redis)
     if start is not None or speed is not None:
         begin = None if start is None else int(start.replace(tzinfo=UTC).timestamp()) * SECOND
         begin_clock(config.clock_file, speed, begin)
@@ -191,11 +199,12 @@ def submit(data: Path, workspace: Path, shards: int, out: Path | None, order: st
 @cli.command()
 @place
 @_NO_SYNC
-def send(data: Path, workspace: Path, no_sync: bool) -> None:
+@_REDIS
+def send(data: Path, workspace: Path, no_sync: bool, redis: str) -> None:
     """Deliver what the job decided."""
     from pipelines.sender import run as run_sender
 
-    run_sender(Config(data, workspace, sync=not no_sync), stopper())
+    run_sender(Config(data, workspace, sync=not no_sync, redis=redis), stopper())
 
 
 @cli.command()

@@ -17,6 +17,7 @@ from pipelines.clock import open_clock
 from pipelines.commit import Committer, Room
 from pipelines.config import Config, ConfigError
 from pipelines.pull import LOGS, Pull
+from pipelines.shared import open_suppressions
 from pipelines.workspace import load
 from schemas.records import TRUSTED, Block, Entry
 from transforms.logic.intake import SEGMENT, UNREADABLE, Piece, cut_line
@@ -24,7 +25,6 @@ from transforms.logic.suppress import Change, Heard, Scope, hear
 from transforms.sources.files import Columns, FileReader
 from transforms.stores import faults
 from transforms.stores.journal import Appender, Cursor, Draft, Lane
-from transforms.stores.suppression import Suppressions
 
 POINTS = ("door.before_commit", "door.after_commit")
 """Where a crash test may kill the door."""
@@ -76,7 +76,7 @@ class Desk:
         self._tidy_at = 0.0
         self.journal: Appender = open_journal(config, self._retold)
         self._clock = open_clock(config.clock_file, speed=config.speed, resume_at=self.journal.stamp)
-        self.suppressions = Suppressions(config.folder("door"), sync=config.sync)
+        self.suppressions = open_suppressions(config)
         self._catch_up()
         self.committer = Committer(self._write, self._telling, limits.room)
         cursors = self.journal.counts.cursors
@@ -183,13 +183,19 @@ class Desk:
         return hear(piece, entry, Block(self._clock.now(), 0, 0, []), self._scopes[entry.tenant]).changes
 
     def _catch_up(self) -> None:
-        """Apply what the journal's tail says about suppression before anybody is served."""
+        """Apply what the journal's tail says about suppression before anybody is served, or anything is sent."""
+        whole = self.suppressions.whole
         for address, told in self.journal.suppressed_since(self.suppressions.address):
             self.suppressions.apply(told, address, self.journal.stamp)
+        if not whole:
+            self.suppressions.complete()
 
     def _tidy(self) -> None:
         """Note how far suppression is applied, so that a start need not read far back, and drop what nobody needs."""
         self._tidy_at = time.monotonic() + _TIDY
+        with suppress(OSError):  # no answer from where it is kept: asked again in a second
+            if not self.suppressions.whole:
+                self._catch_up()
         if self.journal.end - self.suppressions.address > _BEHIND:
             self.suppressions.apply((), self.journal.end, self.journal.stamp)
         with suppress(ValueError):  # a lane of another version: nobody knows what it needs, so all of it stays

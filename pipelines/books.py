@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
-from pipelines.config import Config, ConfigError
+from pipelines.config import Config
+from pipelines.shared import open_redis
 from schemas.codec import pack_many
 from schemas.records import Derived
 from transforms import surroundings
 from transforms.stores.journal import last_counts
 from transforms.stores.lease import Lease
 from transforms.stores.log import LogWriter
-from transforms.stores.redis_errors import RedisUnfit
 from transforms.stores.rows import RowStore
 from transforms.stores.sends import Sends
 from transforms.stores.suppression import SuppressionView
-
-if TYPE_CHECKING:
-    from transforms.stores.redis import Redis
 
 GRAPH = "sender 1"
 TIDY_EVERY = 600.0
@@ -127,18 +124,6 @@ class SharedBooks:
         """Give the lease back, so that others need not wait for its end."""
         self.lease.close()
         self._server.close()
-
-
-def open_redis(url: str) -> Redis:
-    """A Redis that was found fit. Raises ConfigError (expected, got, what to do), OSError if it cannot be reached."""
-    from transforms.stores.redis import Redis, check
-
-    try:
-        server = Redis(url)
-        check(server)
-    except RedisUnfit as error:
-        raise ConfigError(str(error)) from None
-    return server
 
 
 def pulled(config: Config) -> int:

@@ -8,6 +8,7 @@ from models.gate import ModelRefused
 from pipelines.config import ConfigError
 from pipelines.together import GaveUp
 from transforms.stores.lease import LeaseLost
+from transforms.stores.redis_errors import RedisDown, RedisFull, RedisUnready
 from transforms.stores.rows import StoreMismatch
 from transforms.stores.segments import LogBusy, LogCorrupt
 from transforms.stores.snapshots import StoreDamaged
@@ -16,7 +17,19 @@ from transforms.topics import BrokerError
 USAGE, FAILED = 2, 1
 """Exit statuses: what the caller can mend on the command line, and what is wrong behind it."""
 
-SENTENCES = (BrokerError, GaveUp, LeaseLost, LogBusy, LogCorrupt, ModelRefused, StoreDamaged, StoreMismatch)
+SENTENCES = (
+    BrokerError,
+    GaveUp,
+    LeaseLost,
+    LogBusy,
+    LogCorrupt,
+    ModelRefused,
+    RedisDown,
+    RedisFull,
+    RedisUnready,
+    StoreDamaged,
+    StoreMismatch,
+)
 """Errors whose own words say what was expected, what came and what to do."""
 
 EXTRAS = {
