@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from transforms.stores.latest import LARGEST
 from transforms.stores.redis import Redis, Script
 
-CHUNK = 1000
+CHUNK = 250
 _SEQUENCE = 16
 
 _WRITE = Script("""

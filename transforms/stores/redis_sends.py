@@ -29,7 +29,7 @@ from transforms.stores.redis_lease import RedisLease
 from transforms.stores.redis_scripts import ADOPT, CLAIM, COMMIT, OWN
 from transforms.stores.sends import KEEP, Counts
 
-CHUNK = 500
+CHUNK = 250
 _OWNER = 16
 _OPEN = ""
 

@@ -21,7 +21,7 @@ from transforms.stores import faults
 from transforms.stores.redis import Redis, Script, declare, opened, running
 
 POINTS = ("redis.after_suppression",)
-CHUNK = 1000
+CHUNK = 250
 
 _EVERYTHING = Refusals(-1, ((ANY, ANY, 0),))
 """What a row that cannot be read is taken for: nobody is written to on a guess."""
