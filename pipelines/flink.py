@@ -24,6 +24,7 @@ from pipelines.stream import LANES, Job, build
 from pipelines.workspace import load
 from transforms.sources.journal import JournalSource
 from transforms.sources.source import Source
+from transforms.topics import Topics
 from transforms.topics.folder import FolderTopics
 
 ROOT = Path(__file__).parent.parent
@@ -118,7 +119,21 @@ def _expect(address: str) -> None:
 
 
 def submit_data(config: Config, flink: Flink, out: Path, order: str = "arrival") -> None:
-    """Both lanes over the journal of a data folder that Flink's workers see, too; records leave to topics in `out`."""
-    tenants = load(config.workspace).tenants
-    job = Job(tenants, config.secret(), Models(), config.shards, "cells", FolderTopics(out), order)
-    submit(JournalSource(config.folder("journal").absolute(), end=flink.end), job, flink)
+    """Both lanes over Kafka, if the configuration names brokers, else over the journal of a data folder that Flink's
+    workers see, too; then records leave to topics in `out`.
+    """
+    source, topics = _ends(config, flink, out)
+    job = Job(load(config.workspace).tenants, config.secret(), Models(), config.shards, "cells", topics, order)
+    submit(source, job, flink)
+
+
+def _ends(config: Config, flink: Flink, out: Path) -> tuple[Source, Topics]:
+    """Where records come from and leave to."""
+    if not config.kafka:
+        return JournalSource(config.folder("journal").absolute(), end=flink.end), FolderTopics(out)
+    from transforms.sources.kafka import KafkaSource
+    from transforms.topics.client import topic_of
+    from transforms.topics.kafka import KafkaTopics
+
+    source = KafkaSource(config.kafka, topic_of(config.topics, "records"), end=flink.end)
+    return source, KafkaTopics(config.kafka, config.topics, config.secret())

@@ -85,10 +85,12 @@ class Lane:
         self.out = folder / "topics"
         self._job = Job({tenant.name: tenant}, SECRET, Models(), shards, "cells", FolderTopics(self.out), order)
 
-    def start(self, parallelism: int = 1, savepoint: str = "", *, end: bool = False) -> None:
+    def start(
+        self, parallelism: int = 1, savepoint: str = "", *, end: bool = False, lanes: tuple[str, ...] = LANES
+    ) -> None:
         """Submit the job, from a savepoint if one is given."""
         flink = Flink(self.cluster.job_server, parallelism, savepoint=savepoint, end=end)
-        submit(JournalSource(self.journal, end=end), self._job, flink)
+        submit(JournalSource(self.journal, end=end), self._job, flink, lanes)
 
     def stop(self) -> str:
         """Stop the job with a savepoint; its place."""
