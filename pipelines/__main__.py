@@ -187,13 +187,18 @@ def run(
     help="Decide at once on what has arrived, or wait for what may still come and decide as one machine does.",
 )
 @click.option("--end", is_flag=True, help="Be done where the journal ends now.")
-def submit(data: Path, workspace: Path, shards: int, out: Path | None, order: str, **flink: Any) -> None:
+@click.option("--kafka", default="", help="Brokers: HOST:PORT,… [default: the journal in DATA; records leave to --out]")
+@click.option("--topics", default="rapport", show_default=True, help="What the names of all topics begin with.")
+def submit(
+    data: Path, workspace: Path, shards: int, kafka: str, topics: str, out: Path | None, order: str, **flink: Any
+) -> None:
     """Hand the job to a Flink cluster (deploy/flink/README.md); it runs on there."""
     from pipelines.flink import Flink, submit_data
 
+    config = Config(data, workspace, shards=shards, state="cells", kafka=kafka, topics=topics)
     out = (out or data / "topics").absolute()
-    submit_data(Config(data, workspace, shards=shards, state="cells"), Flink(**flink), out, order)
-    click.echo(f"submitted; records leave to {out}")
+    submit_data(config, Flink(**flink), out, order)
+    click.echo(f"submitted; records leave to {kafka or out}")
 
 
 @cli.command()
