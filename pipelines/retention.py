@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from pipelines.brokers import handed_on
 from pipelines.census import position
 from pipelines.config import Config
 from pipelines.pull import LOGS
@@ -40,12 +41,16 @@ class Retention:
 
     def _door(self, old: Iterable[SegmentHead]) -> int:
         """How far the door has pulled, and on to where the next record for it may stand: there may be none for long."""
+        if self.config.kafka:
+            return handed_on(self.config, self.lane)
         address, number = last_counts(self.config.folder("journal")).cursors.get(self.lane, (0, 0))
         topic = LOGS[self.lane]
         return max(address, *(head.start for head in old if head.numbers.get(topic, 0) <= number), 0)
 
     def _others(self) -> list[int]:
         """How far tables and sender have read; one that never ran needs everything."""
+        if self.config.kafka:
+            return []  # they read the topics
         tables = read_manifest(self.config.folder("tables")).cursors.get(self.lane)
         found = [tables.address if tables else 0]
         if self.lane == "person":

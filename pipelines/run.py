@@ -9,6 +9,7 @@ from apache_beam import Pipeline
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from models.registry import Models
+from pipelines.brokers import relaying, source_of
 from pipelines.census import MENTION
 from pipelines.config import Config
 from pipelines.local import poison
@@ -19,7 +20,6 @@ from pipelines.stream import Job, build
 from pipelines.workspace import load
 from schemas.keys import derived_id
 from schemas.records import EventRow, MentionRow, Row
-from transforms.sources.journal import JournalSource
 from transforms.stores.journal import DERIVED
 from transforms.stores.log import LogReader
 from transforms.stores.rows import RowStore
@@ -53,11 +53,12 @@ def run(config: Config, lane: str, stop: Callable[[], bool]) -> None:
         refuse=refuse,
     )
     pipeline = Pipeline(options=PipelineOptions([]))
-    build(pipeline, JournalSource(config.folder("journal")), job_of(config), (lane,))
+    build(pipeline, source_of(config, lane), job_of(config), (lane,))
     engine = EmbeddedRunner(open_store, limits, hooks).open(pipeline)
     freeze()
     try:
-        engine.run(stop)
+        with relaying(config, lane):
+            engine.run(stop)
     finally:
         engine.close()
         stores[0].close()

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.books import Books, OwnBooks, ReceiptsLog, SharedBooks
-from pipelines.clock import Follower
+from pipelines.brokers import IntentsTopic, ReceiptsTopic, relaying
+from pipelines.clock import Follower, open_clock
 from pipelines.config import Config, ConfigError
 from pipelines.status import Status
 from pipelines.workspace import load
@@ -22,7 +23,7 @@ from transforms.channels.webhook import Secret, Webhook
 from transforms.deliver import Delivery
 from transforms.stores.lease import LeaseLost
 from transforms.stores.log import LogReader
-from transforms.surroundings import Way
+from transforms.surroundings import Intents, Way
 
 FRAMES = 64
 LATER = 1.0
@@ -45,7 +46,8 @@ async def _run(config: Config, stop: Callable[[], bool]) -> None:
         if config.redis:
             await _share(config, clock, channels, stop)
         else:
-            await _deliver(OwnBooks(config), config, clock, channels, stop)
+            with relaying(config, "sender"):
+                await _deliver(OwnBooks(config), config, clock, channels, stop)
     finally:
         for channel in {id(channel): channel for channel in channels.values()}.values():
             await channel.close()
@@ -53,7 +55,7 @@ async def _run(config: Config, stop: Callable[[], bool]) -> None:
 
 async def _share(config: Config, clock: Follower, channels: Mapping[Way, Channel], stop: Callable[[], bool]) -> None:
     """Deliver beside others; a sender that lost its lease begins anew, with what it left if nobody else took that."""
-    told = ReceiptsLog(config)
+    told = ReceiptsTopic(config) if config.kafka else ReceiptsLog(config)
     try:
         while not stop():
             try:
@@ -70,7 +72,8 @@ async def _share(config: Config, clock: Follower, channels: Mapping[Way, Channel
 async def _deliver(
     books: Books, config: Config, clock: Follower, channels: Mapping[Way, Channel], stop: Callable[[], bool]
 ) -> None:
-    intents = IntentsLog(config.folder("person"), books.sends.position)
+    position = books.sends.position
+    intents = IntentsTopic(config, position) if config.kafka else IntentsLog(config.folder("person"), position)
     delivery = Delivery(books.sends, channels, books.suppression, clock, books.lease, books.limits)
     try:
         await _loop(delivery, intents, config, stop, books)
@@ -81,7 +84,12 @@ async def _deliver(
 
 
 async def _clock(config: Config, stop: Callable[[], bool]) -> Follower | None:
-    """The clock of the data folder, once the door has made it."""
+    """The clock of the data folder, once the door has made it: without one here, nobody would know who opted out.
+
+    Where suppression is in Redis and the journal in Kafka no door need be near; time is then real.
+    """
+    if config.kafka and config.redis:
+        open_clock(config.clock_file)
     while not config.clock_file.exists():
         if stop():
             return None
@@ -89,9 +97,7 @@ async def _clock(config: Config, stop: Callable[[], bool]) -> Follower | None:
     return Follower(config.clock_file)
 
 
-async def _loop(
-    delivery: Delivery, intents: IntentsLog, config: Config, stop: Callable[[], bool], books: Books
-) -> None:
+async def _loop(delivery: Delivery, intents: Intents, config: Config, stop: Callable[[], bool], books: Books) -> None:
     status = Status(config.folder("status"), "sender")
     while not stop():
         try:

@@ -1,0 +1,88 @@
+"""What the processes read from and write to when the configuration names Kafka: the same roles, played by topics."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from pipelines.config import Config
+from schemas.records import Derived, Message
+from transforms.sources.journal import JournalSource
+from transforms.sources.source import Source
+from transforms.stores.journal import last_counts
+from transforms.topics import Topics
+from transforms.topics.relay import Relay, relay_while, relayed
+
+ANSWER = 2.0
+"""Seconds that a sender waits for the brokers to take receipts before it does something else."""
+
+
+def source_of(config: Config, lane: str, *, end: bool = False) -> Source:
+    """The journal, as a lane of the job reads it."""
+    if not config.kafka:
+        return JournalSource(config.folder("journal"), end=end)
+    from transforms.sources.kafka import KafkaSource
+    from transforms.topics.client import RECORDS, topic_of
+
+    return KafkaSource(config.kafka, topic_of(config.topics, RECORDS), group=f"{config.topics}.{lane}", end=end)
+
+
+def topics_of(config: Config, patience: float = 60.0) -> Topics:
+    """Where records leave to; `config.kafka` is set."""
+    from transforms.topics.kafka import KafkaTopics
+
+    return KafkaTopics(config.kafka, config.topics, config.secret(), patience)
+
+
+@contextmanager
+def relaying(config: Config, name: str) -> Iterator[None]:
+    """While the context lasts, what a lane or the sender hands over in its own log goes to Kafka, too."""
+    if not config.kafka:
+        yield
+        return
+    with relay_while(Relay(config.folder(name), topics_of(config).open())):
+        yield
+
+
+def handed_on(config: Config, name: str) -> int:
+    """The address in the log of a lane or sender up to which what it gives back is in the journal."""
+    if config.kafka:
+        return relayed(config.folder(name))
+    return last_counts(config.folder("journal")).cursors.get(name, (0, 0))[0]
+
+
+class IntentsTopic:
+    """Intents from the topic to which a job on a cluster hands them over."""
+
+    def __init__(self, config: Config, position: bytes) -> None:
+        from transforms.topics.reader import TopicReader
+
+        self._reader = TopicReader(config.kafka, config.topics, "intents", position)
+
+    def read(self) -> list[Message]:
+        """What has been handed over since the last call."""
+        return [record for record in self._reader.read() if isinstance(record, Message)]
+
+    def position(self) -> bytes:
+        return self._reader.position()
+
+    def settled(self) -> None:
+        """Let others see how far it has come."""
+        self._reader.commit()
+
+    def close(self) -> None:
+        self._reader.close()
+
+
+class ReceiptsTopic:
+    """Receipts on their way to the job's input."""
+
+    def __init__(self, config: Config) -> None:
+        self._publisher = topics_of(config, ANSWER).open()
+
+    def write(self, receipts: Sequence[Derived], now: int) -> None:  # noqa: ARG002 (the broker stamps)
+        """Return once they are durable. OSError: they are not."""
+        self._publisher.publish("feedback", receipts)
+        self._publisher.flush()
+
+    def close(self) -> None: ...
