@@ -6,8 +6,8 @@ from functools import cache
 
 import pytest
 import worlds
-from clusters import job, on_cluster
-from told import Told, live
+from clusters import job, on_cluster, remember_signatures
+from told import Told, live, teststream
 
 from schemas.records import HOUR, Block
 
@@ -46,3 +46,13 @@ def test_order_of_arrival_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
     end = journal[-1].received_at
     scrambled = on_cluster(job(worlds.TENANT, 3, "arrival"), journal, 2, monkeypatch)
     assert scrambled.bytes(until=end) != calm.bytes(until=end)
+
+
+def test_in_order_of_arrival_a_persons_own_wakes_ring_before_a_later_record(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Six hours in one pull: no watermark passes a wake before the records behind it are taken."""
+    journal, calm = world(2, 6)
+    end = journal[-1].received_at
+    remember_signatures(monkeypatch)
+    at_once = teststream(worlds.TENANT, [journal], monkeypatch, shards=1)
+    assert any(row.campaign == "abandoned-cart" for row in calm.decisions), "expected a wake that decided something"
+    assert at_once.bytes(until=end) == calm.bytes(until=end)

@@ -5,8 +5,17 @@ from __future__ import annotations
 import random
 from typing import NamedTuple
 
-from schemas.records import SECOND
+import pytest
+from apache_beam import Create, ParDo, Pipeline
+from apache_beam.metrics import MetricsFilter
+from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.runners.portability.fn_api_runner import FnApiRunner
+from engine_stages import Read, Tally, block, entry
+
+from schemas.records import SECOND, Block
+from transforms.batches import Events, Pull
 from transforms.disorder import WINDOW, Disorder
+from transforms.shards import Keyed
 
 
 class Item(NamedTuple):
@@ -49,3 +58,24 @@ def test_who_was_not_seen_for_long_is_forgotten() -> None:
         disorder.count([item("bo", step * 2 * WINDOW)], key)
     assert len(disorder) == 1
     assert disorder.count([item("bo", 0)], key) == 1
+
+
+# --- as a metric of the job -------------------------------------------------------------------------------------------
+
+
+FIRST, MIDDLE, LAST = (
+    block(number * SECOND, 2 * number, entry("ana"), entry(who)) for number, who in enumerate(("bo", "bo", "cy"))
+)
+
+
+@pytest.mark.parametrize(
+    ("blocks", "expected"), [((FIRST, MIDDLE, LAST), 0), ((FIRST, LAST, MIDDLE), 1), ((LAST, MIDDLE, FIRST), 3)]
+)
+def test_disorder_is_a_counter_of_the_stage(blocks: tuple[Block, ...], expected: int) -> None:
+    pipeline = Pipeline(runner=FnApiRunner(), options=PipelineOptions([]))
+    pulls = pipeline | Create([Pull([each]) for each in blocks], reshuffle=False).with_output_types(Pull)
+    _ = pulls | ParDo(Read()).with_output_types(Events) | Keyed(Tally, Events, 2, "cells")
+    result = pipeline.run()
+    result.wait_until_finish()
+    found = result.metrics().query(MetricsFilter().with_namespace("tally").with_name("disordered"))["counters"]
+    assert sum(each.committed for each in found) == expected
