@@ -76,6 +76,15 @@ def test_a_server_is_told_of_a_position_once_it_is_durable_and_not_before() -> N
     assert told == [b"here"]
 
 
+def test_the_mark_that_beam_gets_from_a_reader_tells_the_server() -> None:
+    told: list[bytes] = []
+    reader = AsUnbounded(Telling(told)).create_reader(None, None)
+    reader.start()
+    mark = reader.get_checkpoint_mark()
+    mark.finalize_checkpoint()
+    assert told == [mark.position]
+
+
 class Halves:
     """A source in two parts."""
 

@@ -36,7 +36,7 @@ class Place(CheckpointMark):
 
 
 class PlaceCoder(Coder):
-    """Bytes of a place: a version byte and the position. Beam finalizes a decoded mark, so the coder knows `source`."""
+    """Bytes of a place: a version byte and the position. What was decoded may be finalized, too: `source` is told."""
 
     def __init__(self, source: Source | None = None) -> None:
         self._told = source if isinstance(source, Acknowledged) else None
@@ -65,7 +65,8 @@ class AsUnbounded(UnboundedSource):
 
     def create_reader(self, options: Any, checkpoint_mark: CheckpointMark | None) -> AsReader:  # noqa: ARG002
         position = checkpoint_mark.position if isinstance(checkpoint_mark, Place) else None
-        return AsReader(self.source.open(position))
+        told = self.source if isinstance(self.source, Acknowledged) else None
+        return AsReader(self.source.open(position), told)
 
     def get_checkpoint_mark_coder(self) -> Coder:
         return PlaceCoder(self.source)
@@ -75,10 +76,10 @@ class AsUnbounded(UnboundedSource):
 
 
 class AsReader(UnboundedReader):
-    """A `Reader` for Beam."""
+    """A `Reader` for Beam, which finalizes the very marks that it gets here: they tell `told`."""
 
-    def __init__(self, reader: Reader) -> None:
-        self._reader = reader
+    def __init__(self, reader: Reader, told: Acknowledged | None = None) -> None:
+        self._reader, self._told = reader, told
         self._pull: Pull | None = None
 
     def start(self) -> bool:
@@ -103,7 +104,7 @@ class AsReader(UnboundedReader):
         return Timestamp(micros=watermark) if watermark else MIN_TIMESTAMP
 
     def get_checkpoint_mark(self) -> Place:
-        return Place(self._reader.position())
+        return Place(self._reader.position(), self._told)
 
     def close(self) -> None:
         self._reader.close()
