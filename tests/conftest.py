@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from pubsub_emulator import Emulator
 
 
 @pytest.fixture(scope="session")
@@ -18,6 +22,16 @@ def kafka_mock() -> Iterator[str]:
 
     close_all()
     mock.close()
+
+
+@pytest.fixture
+def pubsub_emulator(monkeypatch: pytest.MonkeyPatch) -> Emulator:
+    """The one emulator of this run, and Google's client told of it; each test takes topics of its own."""
+    from pubsub_emulator import needed, shared
+
+    needed()
+    monkeypatch.setenv("PUBSUB_EMULATOR_HOST", shared().address)
+    return shared()
 
 
 @pytest.fixture(scope="session")

@@ -9,13 +9,16 @@ from contextlib import closing
 from threading import Event
 
 import pytest
+from apache_beam.runners.portability.fn_api_runner import FnApiRunner
+from engine_runs import collected
 from engine_stages import entry
 from google.api_core import exceptions
-from pubsub_emulator import PROJECT, Channel, Emulator, needed, shared
+from pubsub_emulator import PROJECT, Channel, Emulator, Ending, needed
 
 from schemas.codec import pack_many
 from schemas.records import Block, Entry
 from transforms.batches import Pull
+from transforms.sources.firehose import Firehose
 from transforms.sources.keeper import Lost, book_of, sentence
 from transforms.sources.pubsub import PubSubReader, PubSubSource
 from transforms.sources.source import Acknowledged, Parted
@@ -25,15 +28,14 @@ PATIENCE = 20.0
 
 
 @pytest.fixture
-def channel(monkeypatch: pytest.MonkeyPatch) -> Iterator[Channel]:
-    needed()
-    monkeypatch.setenv("PUBSUB_EMULATOR_HOST", shared().address)
-    with closing(Channel(shared())) as channel:
+def channel(pubsub_emulator: Emulator) -> Iterator[Channel]:
+    with closing(Channel(pubsub_emulator)) as channel:
         yield channel
 
 
 def source_of(channel: Channel, **settings: float) -> PubSubSource:
-    return PubSubSource(PROJECT, channel.name, **settings)  # type: ignore[arg-type]
+    """Its leases last a second, so that what was not acknowledged is soon seen again."""
+    return PubSubSource(PROJECT, channel.name, **{"lease": 1, **settings})  # type: ignore[arg-type]
 
 
 def let_pass(seconds: float) -> None:
@@ -82,6 +84,11 @@ def told(source: PubSubSource, position: bytes) -> None:
     until(lambda: book.out == 0 and not book.due(0, renew=False).settled)
 
 
+def assert_acknowledged(channel: Channel) -> None:
+    """Nothing comes again although the leases have run out."""
+    assert channel.left(2.0) == []
+
+
 def test_it_is_what_the_firehose_asks_for() -> None:
     source = PubSubSource("shop", "records", streams=3)
     assert isinstance(source, Parted)
@@ -105,7 +112,7 @@ def test_every_record_comes_once_and_is_acknowledged_once_it_is_durable(channel:
         assert bodies(blocks) == sorted(f"p{number:05d} click".encode() for number in range(300))
         assert reader.poll(10) is None
         told(source, reader.position())
-    assert channel.left() == []
+    assert_acknowledged(channel)
 
 
 def test_one_pull_is_about_as_large_as_asked_for_and_in_the_order_of_time(channel: Channel) -> None:
@@ -146,7 +153,7 @@ def test_a_reader_goes_on_at_its_position_and_what_lay_behind_comes_again_at_onc
             assert bodies(read(second, 20)) == bodies(beyond)
             told(source, second.position())
         told(source, held)
-    assert channel.left() == []
+    assert_acknowledged(channel)
 
 
 def test_finalization_may_come_late_out_of_order_again_and_elsewhere(channel: Channel) -> None:
@@ -162,7 +169,7 @@ def test_finalization_may_come_late_out_of_order_again_and_elsewhere(channel: Ch
         until(lambda: reader._leases.out == 1)
     source.acknowledge(positions[3])  # the reader is closed, its leases are not gone
     until(lambda: reader._leases.idle)
-    assert channel.left() == []
+    assert_acknowledged(channel)
 
 
 @pytest.mark.slow
@@ -188,7 +195,6 @@ def test_what_cannot_be_read_is_an_unreadable_record_and_the_rest_goes_on(channe
         kinds = [each.kind for block in read(reader, 11) for each in block.entries]
         assert sorted(kinds) == ["track"] * 10 + ["unreadable"]
         told(source, reader.position())
-    assert channel.left() == []
 
 
 def test_a_tick_is_acknowledged_and_no_record(channel: Channel) -> None:
@@ -198,7 +204,15 @@ def test_a_tick_is_acknowledged_and_no_record(channel: Channel) -> None:
     with closing(source.open(None)) as reader:
         assert len(bodies(read(reader, 10))) == 10
         told(source, reader.position())
-    assert channel.left() == []
+
+
+@pytest.mark.slow
+def test_beam_reads_it_and_what_its_bundles_hold_is_acknowledged(channel: Channel) -> None:
+    source = Ending(source_of(channel, hold=4.0), 300)
+    channel.publish(*messages(30))
+    pulls = collected(lambda pipeline: {"pulls": pipeline | Firehose(source)}, FnApiRunner())["pulls"]
+    assert bodies([block for pull in pulls for block in pull.items]) == [b"p%05d click" % each for each in range(300)]
+    assert channel.left(6.0) == []
 
 
 def test_several_streams_share_a_subscription_and_lose_nothing(channel: Channel) -> None:
@@ -259,7 +273,6 @@ def test_a_checkpoint_carries_time_on_to_the_next_reader(channel: Channel) -> No
     first.close()
     with closing(source.create_reader(None, mark)) as second:
         assert second.get_watermark() >= reached.micros // 1_000_000
-    assert channel.left() == []
 
 
 def test_a_subscription_that_is_not_there_is_one_clear_sentence(channel: Channel) -> None:

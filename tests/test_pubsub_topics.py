@@ -32,10 +32,8 @@ def failure(number: int) -> Failure:
 
 
 @pytest.fixture
-def topics(monkeypatch: pytest.MonkeyPatch) -> PubSubTopics:
+def topics(pubsub_emulator: Emulator) -> PubSubTopics:
     """Topics on the emulator under a prefix of their own; none of them is made yet."""
-    needed()
-    monkeypatch.setenv("PUBSUB_EMULATOR_HOST", shared().address)
     return PubSubTopics(PROJECT, f"test-{uuid4().hex[:12]}")
 
 

@@ -110,5 +110,5 @@ def _line(rates: Rates) -> str:
 
 
 if __name__ == "__main__":
-    os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
+    os.environ["PUBSUB_EMULATOR_HOST"] = shared().address
     main()

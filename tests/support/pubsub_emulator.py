@@ -9,12 +9,16 @@ import signal
 import socket
 import subprocess
 import threading
+from dataclasses import dataclass
 from functools import cache
 from uuid import uuid4
 
 import pytest
 from google.api_core import exceptions
 from google.cloud.pubsub_v1 import PublisherClient, SubscriberClient
+
+from transforms.batches import Pull
+from transforms.sources.pubsub import PubSubReader, PubSubSource
 
 PROJECT = "rapport-test"
 _READY = "Server started"
@@ -79,7 +83,6 @@ class Channel:
     """A topic and a subscription of its own on an emulator, and a test's hands on both."""
 
     def __init__(self, emulator: Emulator, name: str = "") -> None:
-        os.environ["PUBSUB_EMULATOR_HOST"] = emulator.address
         self.name = name or f"test-{uuid4().hex[:12]}"
         self.publisher, self.subscriber = PublisherClient(), SubscriberClient()
         self.topic = f"projects/{PROJECT}/topics/{self.name}"
@@ -108,6 +111,36 @@ class Channel:
         self.publisher.stop()
         self.publisher.transport.close()
         self.subscriber.close()
+
+
+@dataclass(frozen=True)
+class Ending:
+    """A source that is done once `count` records came of it, so that a runner comes to an end with it."""
+
+    source: PubSubSource
+    count: int
+
+    def open(self, position: bytes | None) -> EndingReader:
+        return EndingReader(self.source.open(position), self.count)
+
+    def acknowledge(self, position: bytes) -> None:
+        self.source.acknowledge(position)
+
+
+class EndingReader:
+    """A reader that counts; the runner here keeps one for all of its bundles."""
+
+    def __init__(self, reader: PubSubReader, left: int) -> None:
+        self._reader, self._left = reader, left
+        self.position, self.watermark, self.close = reader.position, reader.watermark, reader.close
+
+    def poll(self, limit: int) -> Pull | None:
+        pull = self._reader.poll(limit)
+        self._left -= sum(len(block.entries) for block in pull.items) if pull else 0
+        return pull
+
+    def done(self) -> bool:
+        return self._left <= 0
 
 
 def _free_port() -> int:

@@ -10,11 +10,13 @@ from threading import Event
 from typing import Protocol
 
 from confluent_kafka import Producer
+from pubsub_emulator import PROJECT, Channel, Emulator
 
-from schemas.codec import pack
+from schemas.codec import pack, pack_many
 from schemas.records import SECOND, Block, Entry
 from transforms.sources.journal import JournalSource
 from transforms.sources.kafka import KafkaSource
+from transforms.sources.pubsub import PubSubSource
 from transforms.sources.source import Reader, Source
 from transforms.stores.journal import Draft, Journal
 
@@ -98,6 +100,27 @@ class KafkaRig:
 
     def close(self) -> None:
         del self._producer
+
+
+class PubSubRig:
+    """A topic and a subscription of its own on an emulator; whoever reads follows its clock closely."""
+
+    parts = 1
+
+    def __init__(self, emulator: Emulator) -> None:
+        self._channel = Channel(emulator)
+
+    def append(self, names: Sequence[str], part: int = 0) -> None:
+        self._channel.publish(pack_many([entry(name) for name in names]))
+
+    def tick(self) -> None:
+        """The server's own clock goes on."""
+
+    def source(self, *, end: bool = False) -> PubSubSource:
+        return PubSubSource(PROJECT, self._channel.name, lateness=0.1, lease=1)
+
+    def close(self) -> None:
+        self._channel.close()
 
 
 def read(reader: Reader, enough: int, limit: int = 1000) -> list[Block]:
