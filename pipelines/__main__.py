@@ -54,6 +54,19 @@ _PLACE = [
 ]
 
 
+_BROKERS = [
+    click.option("--kafka", default="", help="Kafka brokers, HOST:PORT,… [default: the journal in --data]"),
+    click.option("--topics", default="rapport", show_default=True, help="What the names of topics begin with."),
+]
+
+
+def brokers(command: Command) -> Command:
+    """The options of commands that can live on Kafka."""
+    for option in reversed(_BROKERS):
+        command = option(command)
+    return command
+
+
 def place(command: Command) -> Command:
     """The two options that every command has."""
     for option in reversed(_PLACE):
@@ -105,6 +118,7 @@ def cli(debug: bool) -> None:
 @_KEEP
 @_NO_SYNC
 @_REDIS
+@brokers
 def door(
     data: Path,
     workspace: Path,
@@ -116,13 +130,15 @@ def door(
     keep: int,
     no_sync: bool,
     redis: str,
+    **kafka: Any,
 ) -> None:
     """Accept records over HTTP and write the journal."""
     from pipelines.accept import Feed
     from pipelines.clock import begin_clock
     from pipelines.door import serve
 
-    config = Config(data, workspace, host=host, port=port, speed=speed or 1.0, sync=not no_sync, keep=keep, redis=redis)
+    more: dict[str, Any] = {"keep": keep, "redis": redis, "sync": not no_sync, **kafka}
+    config = Config(data, workspace, host=host, port=port, speed=speed or 1.0, **more)
     if start is not None or speed is not None:
         begin = None if start is None else int(start.replace(tzinfo=UTC).timestamp()) * SECOND
         begin_clock(config.clock_file, speed, begin)
@@ -134,14 +150,15 @@ def door(
 @click.argument("files", type=_FILE, nargs=-1, required=True)
 @click.option("--columns", type=_FILE, help="For CSV: a YAML file with `fields` (column: field) and `constants`.")
 @click.option("--key", default="", help="Write key to use. [default: the first server key]")
-def play(data: Path, workspace: Path, files: tuple[Path, ...], columns: Path | None, key: str) -> None:
+@brokers
+def play(data: Path, workspace: Path, files: tuple[Path, ...], columns: Path | None, key: str, **kafka: Any) -> None:
     """Read files to their end into the journal (JSON lines, or CSV with --columns); no door may be running."""
     from pipelines.accept import Feed
     from pipelines.columns import load_columns
     from pipelines.door import play as play_files
 
     found = load_columns(columns) if columns else None
-    count = play_files(Config(data, workspace), [Feed(file, key, found) for file in files])
+    count = play_files(Config(data, workspace, **kafka), [Feed(file, key, found) for file in files])
     click.echo(f"{count} records journaled")
 
 
@@ -155,11 +172,12 @@ def play(data: Path, workspace: Path, files: tuple[Path, ...], columns: Path | N
 @click.option("--shards", type=_SHARDS, default=4, show_default=True, help="Virtual shards; fixed for a data folder.")
 @_KEEP
 @_NO_SYNC
-def run(
-    data: Path, workspace: Path, lane: str, everything: bool, port: int, shards: int, keep: int, no_sync: bool
-) -> None:
+@brokers
+def run(data: Path, workspace: Path, lane: str, everything: bool, no_sync: bool, **more: Any) -> None:
     """Run the job: one lane, or with --all door, lanes, sender and tables together."""
-    config = Config(data, workspace, port=port, shards=shards, sync=not no_sync, keep=keep)
+    config = Config(data, workspace, sync=not no_sync, **more)
+    if everything and config.kafka:
+        raise click.UsageError("--all is for one machine; with --kafka start each process, see `rapport --help`")
     if everything:
         from pipelines.together import run_all
 
@@ -187,8 +205,7 @@ def run(
     help="Decide at once on what has arrived, or wait for what may still come and decide as one machine does.",
 )
 @click.option("--end", is_flag=True, help="Be done where the journal ends now.")
-@click.option("--kafka", default="", help="Brokers: HOST:PORT,… [default: the journal in DATA; records leave to --out]")
-@click.option("--topics", default="rapport", show_default=True, help="What the names of all topics begin with.")
+@brokers
 def submit(
     data: Path, workspace: Path, shards: int, kafka: str, topics: str, out: Path | None, order: str, **flink: Any
 ) -> None:
@@ -205,20 +222,41 @@ def submit(
 @place
 @_NO_SYNC
 @_REDIS
-def send(data: Path, workspace: Path, no_sync: bool, redis: str) -> None:
+@brokers
+def send(data: Path, workspace: Path, no_sync: bool, redis: str, **kafka: Any) -> None:
     """Deliver what the job decided."""
     from pipelines.sender import run as run_sender
 
-    run_sender(Config(data, workspace, sync=not no_sync, redis=redis), stopper())
+    run_sender(Config(data, workspace, sync=not no_sync, redis=redis, **kafka), stopper())
 
 
 @cli.command()
 @place
-def record(data: Path, workspace: Path) -> None:
+@brokers
+def record(data: Path, workspace: Path, **kafka: Any) -> None:
     """Write the analysts' tables."""
     from pipelines.tables import run as run_tables
 
-    run_tables(Config(data, workspace), stopper())
+    run_tables(Config(data, workspace, **kafka), stopper())
+
+
+@cli.command()
+@place
+@brokers
+@click.option("--partitions", type=click.IntRange(1, 1024), default=4, show_default=True, help="Fixed from then on.")
+@click.option(
+    "--copies", type=click.IntRange(1, 9), default=1, show_default=True, help="Brokers that keep each record."
+)
+@_KEEP
+def topics(data: Path, workspace: Path, partitions: int, copies: int, keep: int, **kafka: Any) -> None:
+    """Make the topics on Kafka that are not there yet."""
+    config = Config(data, workspace, keep=keep, **kafka)
+    if not config.kafka:
+        raise click.UsageError("--kafka: expected where brokers answer, HOST:PORT")
+    from transforms.topics.client import Making, ensure
+
+    made = ensure(config.kafka, config.topics, Making(partitions, copies, config.keep_for // 1000))
+    click.echo("\n".join(f"made {name}" for name in made) or "all topics are there")
 
 
 @cli.command()

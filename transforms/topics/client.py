@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, ResourceType
@@ -100,7 +100,18 @@ def ends_of(client: Consumer, topic: str, partition: int) -> tuple[int, int]:
     return low, high
 
 
-def ensure(servers: str, prefix: str, partitions: int = 4, copies: int = 1, keep_ms: int = 7 * 86_400_000) -> list[str]:
+class Making(NamedTuple):
+    """How topics are made: in how many partitions, kept by how many brokers, for how long (milliseconds)."""
+
+    partitions: int = 4
+    copies: int = 1
+    keep: int = 7 * 86_400_000
+
+
+MAKING = Making()
+
+
+def ensure(servers: str, prefix: str, making: Making = MAKING) -> list[str]:
     """Make the topics that are not there yet; gives their names. Raises TopicUnfit if the records are not stamped by
     the broker, BrokerError.
 
@@ -109,8 +120,8 @@ def ensure(servers: str, prefix: str, partitions: int = 4, copies: int = 1, keep
     admin = AdminClient(_common(servers))
     there = asked(lambda: admin.list_topics(timeout=ANSWER), servers).topics
     missing = [name for name in TOPICS if topic_of(prefix, name) not in there]
-    settings = {"retention.ms": str(keep_ms), _STAMPS: _STAMPED}
-    made = [NewTopic(topic_of(prefix, name), partitions, copies, config=settings) for name in missing]
+    settings = {"retention.ms": str(making.keep), _STAMPS: _STAMPED}
+    made = [NewTopic(topic_of(prefix, name), making.partitions, making.copies, config=settings) for name in missing]
     for name, future in (admin.create_topics(made) if made else {}).items():
         try:
             future.result(ANSWER)
