@@ -249,6 +249,21 @@ def test_time_follows_the_clock_when_idle_and_stops_at_what_waits(channel: Chann
         assert reader.late_to_log == 0
 
 
+@pytest.mark.slow
+def test_time_stands_while_there_is_no_room_to_pull(channel: Channel) -> None:
+    source = source_of(channel, lateness=0.3, out=1)
+    first, second = messages(2)
+    with closing(source.open(None)) as reader:
+        until(lambda: reader.watermark() > 0)
+        channel.publish(first)
+        read(reader, 10)
+        channel.publish(second)
+        let_pass(2.5)
+        told(source, reader.position())
+        read(reader, 10)
+        assert reader.late_to_log == 0
+
+
 def test_a_record_that_comes_too_late_is_counted_and_received_behind_the_watermark(channel: Channel) -> None:
     channel.publish(*messages(1))
     let_pass(1.0)

@@ -8,7 +8,9 @@ from engine_stages import START, entry
 from schemas.codec import pack, pack_many
 from schemas.records import SECOND, Derived, Entry, Identified, Ids
 from transforms.logic.discover import PERSON, discover
+from transforms.logic.repeats import Repeats
 from transforms.sources.parcels import LARGEST, MOST, Parcel, blocks_of, entries_of, given_back, messages_of, place_of
+from transforms.stores.memory import MemoryRows
 
 
 def test_entries_come_back_as_they_were_sent_in_few_messages() -> None:
@@ -71,6 +73,19 @@ def test_a_message_that_cannot_be_read_is_an_unreadable_entry_and_ends_in_a_fail
     assert [each.kind for block in blocks for each in block.entries] == ["unreadable"]
     assert blocks[0].entries[0].body == data
     assert [failure.reason for failure in discover(blocks, PERSON).failures] == ["unreadable"]
+
+
+def test_a_message_that_comes_again_much_later_changes_nothing() -> None:
+    body = b'{"type":"track","event":"Product Viewed","userId":"ana","messageId":"m%d","properties":{"product_id":"p"}}'
+    data = pack_many([Entry("track", "shop", "server", "test", 0, body % number) for number in range(3)])
+    store, repeats = MemoryRows(), Repeats()
+    found = []
+    for after in (0, START + 600 * SECOND):
+        transaction = store.begin()
+        events = discover(blocks_of(Parcel("1", START, data), after), PERSON).events
+        found.append(repeats.run(transaction.shard("repeats", 0), events))
+        transaction.commit(START + 600 * SECOND, b"")
+    assert [len(out.events) for out in found] == [3, 0]
 
 
 def test_what_the_job_gives_back_is_read_as_its_own() -> None:

@@ -47,7 +47,7 @@ class Puller:
         self._waiting: list[tuple[int, str, str, bytes]] = []
         self._bytes, self._largest = 0, LARGEST
         self._lost: Lost | None = None
-        self._closed, self._asked = False, time.monotonic()
+        self._closed, self._pulling, self._asked = False, False, time.monotonic()
 
     def start(self, ahead: int, out: int, ended: Callable[[], None]) -> None:
         """Begin to pull: at most `ahead` messages that wait, and none while more than `out` are not settled.
@@ -78,9 +78,10 @@ class Puller:
             return self._frontier.watermark(self._waiting[0][0] if self._waiting else None)
 
     def heard(self) -> None:
-        """The server gave a sign of life."""
+        """The server gave a sign of life. It tells how far time has come only while it would give us what it has."""
         with self._changed:
-            self._frontier.heard(self._clock())
+            if self._pulling:
+                self._frontier.heard(self._clock())
 
     def forget(self) -> None:
         """Another reader goes on in our place: until somebody asks again nothing is pulled, what waits goes back."""
@@ -124,7 +125,9 @@ class Puller:
                 if forgotten:
                     self._give_back()
                 elif self._room():
+                    self._pulling = True
                     return True
+                self._pulling = False
                 self._changed.wait(_LOOK)
             return False
 
