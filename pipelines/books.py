@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
+from pipelines.brokers import handed_on
 from pipelines.config import Config
 from pipelines.shared import open_redis
 from schemas.codec import pack_many
-from schemas.records import Derived
+from schemas.records import Derived, Receipt
 from transforms import surroundings
-from transforms.stores.journal import last_counts
 from transforms.stores.lease import Lease
 from transforms.stores.log import LogWriter
 from transforms.stores.rows import RowStore
@@ -23,6 +24,8 @@ TIDY_EVERY = 600.0
 """Real seconds between two looks at which receipts the log may forget."""
 
 MOST_RECEIPTS = 1000
+
+log = logging.getLogger("rapport.sender")
 
 
 class Books(Protocol):
@@ -39,6 +42,9 @@ class Books(Protocol):
 
     @property
     def limits(self) -> surroundings.Limits: ...
+
+    def intents(self, intents: surroundings.Intents) -> surroundings.Intents:
+        """Intents as this table is to read them."""
 
     def tend(self, now: int) -> None:
         """Hand on receipts and forget what nobody needs; `now` is journal time."""
@@ -57,6 +63,10 @@ class OwnBooks:
         self.suppression = SuppressionView(config.folder("door"))
         self.limits = surroundings.ALONE
         self._tidy_at = time.monotonic()
+
+    def intents(self, intents: surroundings.Intents) -> surroundings.Intents:
+        """As they are."""
+        return intents
 
     def tend(self, now: int) -> None:  # noqa: ARG002
         """Let the log forget receipts that the door has journaled: the receipts are in its frames."""
@@ -98,21 +108,38 @@ class ReceiptsLog:
 class SharedBooks:
     """A sender among several, over one Redis; what is told of its sends goes to `told(receipts, now)`.
 
+    In a Redis without a table it is made first from the receipts that `past` gives. `now` is journal time.
     Raises ConfigError for a Redis that must not be used, OSError while it cannot be reached.
     """
 
-    def __init__(self, url: str, told: Callable[[Sequence[Derived], int], None]) -> None:
+    def __init__(
+        self,
+        url: str,
+        told: Callable[[Sequence[Derived], int], None],
+        past: Callable[[], Iterable[Receipt]],
+        now: int,
+    ) -> None:
         from transforms.stores.redis_lease import RedisLease
         from transforms.stores.redis_limits import RedisLimits
+        from transforms.stores.redis_restore import Restoring
         from transforms.stores.redis_sends import RedisSends
         from transforms.stores.redis_suppression import RedisSuppressionView
 
         self._server = open_redis(url)
         self._told = told
+        self._restoring = Restoring(self._server)
+        if self._restoring.needed and (count := self._restoring.from_receipts(past(), now)):
+            log.error("Redis had lost the table of sends: %d ends were put back from the journal", count)
         self.lease = RedisLease(self._server)
         self.sends = RedisSends(self._server, self.lease)
         self.suppression = RedisSuppressionView(self._server)
         self.limits = RedisLimits(self._server)
+
+    def intents(self, intents: surroundings.Intents) -> surroundings.Intents:
+        """Those from before a loss are put back as cut short before they can be claimed."""
+        from transforms.stores.redis_restore import RestoringIntents
+
+        return RestoringIntents(intents, self._restoring)
 
     def tend(self, now: int) -> None:
         """Hand on the receipts that wait, and only then forget them."""
@@ -128,4 +155,4 @@ class SharedBooks:
 
 def pulled(config: Config) -> int:
     """The address in the sender's log up to which the door has journaled the receipts."""
-    return last_counts(config.folder("journal")).cursors.get("sender", (0, 0))[0]
+    return handed_on(config, "sender")

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from pipelines.config import Config
 from schemas.records import Derived, Message
-from transforms.sources.journal import JournalSource
-from transforms.sources.source import Source
 from transforms.stores.journal import last_counts
 from transforms.topics import Topics
 from transforms.topics.relay import Relay, relay_while, relayed
+
+if TYPE_CHECKING:
+    from transforms.sources.source import Source
 
 ANSWER = 2.0
 """Seconds that a sender waits for the brokers to take receipts before it does something else."""
@@ -20,6 +22,8 @@ ANSWER = 2.0
 def source_of(config: Config, lane: str, *, end: bool = False) -> Source:
     """The journal, as a lane of the job reads it."""
     if not config.kafka:
+        from transforms.sources.journal import JournalSource  # brings Beam, which a sender does without
+
         return JournalSource(config.folder("journal"), end=end)
     from transforms.sources.kafka import KafkaSource
     from transforms.topics.client import RECORDS, topic_of

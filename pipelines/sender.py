@@ -12,6 +12,7 @@ from pipelines.books import Books, OwnBooks, ReceiptsLog, SharedBooks
 from pipelines.brokers import IntentsTopic, ReceiptsTopic, relaying
 from pipelines.clock import Follower, open_clock
 from pipelines.config import Config, ConfigError
+from pipelines.history import receipts_of
 from pipelines.status import Status
 from pipelines.workspace import load
 from schemas import workspace
@@ -59,7 +60,8 @@ async def _share(config: Config, clock: Follower, channels: Mapping[Way, Channel
     try:
         while not stop():
             try:
-                await _deliver(SharedBooks(config.redis, told.write), config, clock, channels, stop)
+                books = SharedBooks(config.redis, told.write, lambda: receipts_of(config), clock.now())
+                await _deliver(books, config, clock, channels, stop)
             except LeaseLost as lost:
                 log.error("%s; this one begins anew", lost)
             except OSError as error:
@@ -76,7 +78,7 @@ async def _deliver(
     intents = IntentsTopic(config, position) if config.kafka else IntentsLog(config.folder("person"), position)
     delivery = Delivery(books.sends, channels, books.suppression, clock, books.lease, books.limits)
     try:
-        await _loop(delivery, intents, config, stop, books)
+        await _loop(delivery, books.intents(intents), config, stop, books)
     finally:
         await delivery.drop()
         intents.close()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,6 +23,7 @@ from transforms.stores.redis_errors import RedisDown, RedisUnready
 from transforms.stores.redis_suppression import RedisSuppressionView
 
 (TENANT,) = load(SAMPLE).tenants.values()
+ROOT = Path(__file__).parent.parent.parent
 UNSUBSCRIBED = {"type": "track", "event": "Unsubscribed", "messageId": "m-1", "userId": "c-ana"}
 
 
@@ -116,3 +119,10 @@ def test_a_redis_that_is_not_there_is_one_sentence(tmp_path: Path) -> None:
     sentence = told(raised.value)
     assert sentence is not None
     assert "Redis" in sentence[0]
+
+
+def test_a_sender_starts_without_beam_and_without_clients_that_it_does_not_use() -> None:
+    unused = ("apache_beam", "redis", "confluent_kafka")
+    code = f"import sys, pipelines.sender; print([name for name in {unused} if name in sys.modules])"
+    answer = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert answer.stdout.strip() == "[]"

@@ -167,9 +167,24 @@ def test_f25_redis_is_killed_under_two_senders(street: Street) -> None:
     street.holds("sent")
 
 
+@pytest.mark.slow
+def test_f29_redis_is_emptied_under_a_sender_and_nothing_goes_again(street: Street) -> None:
+    sender = street.start("one")
+    street.decide(100)
+    until(street.done, sender)
+    street.server.restart(empty=True)
+    until(street.door_answers, sender)
+    street.decide(50)
+    street.rebuild()
+    until(street.done, sender)
+    street.holds("sent")
+    assert street.sink.repeated == 0
+    assert int(street.server.ask("HGET", "rapport/counts", "sent")) == 150
+
+
 def test_f28_senders_refuse_a_redis_that_may_forget(street: Street) -> None:
     street.server.ask("CONFIG", "SET", "maxmemory-policy", "allkeys-lru")
     with pytest.raises(ConfigError, match="expected maxmemory_policy noeviction, got allkeys-lru; CONFIG SET"):
         open_redis(street.server.url)
     with pytest.raises(ConfigError, match="expected redis://host:port/0"):
-        SharedBooks("nowhere", lambda receipts, now: None)
+        SharedBooks("nowhere", lambda receipts, now: None, list, 0)
