@@ -132,6 +132,16 @@ def test_an_id_that_belongs_to_somebody_else_is_not_ours(tmp_path: Path) -> None
         stranger.communicate(b"\n")
 
 
+def test_what_was_started_is_stopped_even_if_its_folder_is_gone(tmp_path: Path) -> None:
+    cluster = Cluster(tmp_path / "cluster")
+    (cluster.folder / "log").mkdir(parents=True)
+    cluster._start("jobmanager", [sys.executable, "-c", "import time; time.sleep(600)"])
+    (pid,) = cluster.processes().values()
+    shutil.rmtree(cluster.folder)
+    cluster.down()
+    assert not Path(f"/proc/{pid}").exists()
+
+
 @pytest.mark.parametrize("state", STATES)
 def test_the_compatibility_lane_keeps_the_same_promises(tmp_path: Path, state: str) -> None:
     flink = tmp_path / "flink"

@@ -166,7 +166,8 @@ class Cluster:
             wait("the end of all processes", lambda: not self.processes(), 10)
         for pid in self.processes().values():
             os.kill(pid, signal.SIGKILL)
-        for process in self._started:
+        for process in self._started:  # also where somebody has taken the folder away
+            process.kill()
             process.wait()
 
     def _read(self) -> dict[str, Any]:

@@ -41,10 +41,9 @@ def run(say: Say) -> None:
     except BaseException:
         say(f"the logs are in {folder}")
         raise
-    else:
-        shutil.rmtree(folder, ignore_errors=True)
     finally:
         cluster.down()
+    shutil.rmtree(folder)  # only now: the ids of what must be stopped are in there
     say(f"all as it must be, in {time.monotonic() - began:.0f} s")
 
 

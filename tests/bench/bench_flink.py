@@ -72,9 +72,9 @@ class Out:
         return self._intents.read()
 
 
-def cpu(cluster: Cluster) -> float:
-    """CPU seconds that Flink and its Python workers have used."""
-    return sum(map(_spent, [*cluster.processes().values(), *workers(cluster)]))
+def cpu(cluster: Cluster) -> tuple[float, float]:
+    """CPU seconds that Flink's JVMs and its Python workers have used."""
+    return sum(map(_spent, cluster.processes().values())), sum(map(_spent, workers(cluster)))
 
 
 def _spent(pid: int) -> float:
@@ -91,8 +91,15 @@ def flat_out(cluster: Cluster, job: Lane, out: Out, blocks: Sequence[Block]) -> 
     append(job.journal, [block for block in blocks if block.first >= PEOPLE])
     total = sum(len(block.entries) for block in blocks)
     wait("all events", lambda: out.count() >= total, LONG)
-    spent, seconds, count = cpu(cluster) - before, time.perf_counter() - began, total - seeded
-    return {"events": count, "events_per_cpu_s": count / spent, "events_per_s": count / seconds}
+    jvm, python = (now - then for now, then in zip(cpu(cluster), before, strict=True))
+    seconds, count = time.perf_counter() - began, total - seeded
+    return {
+        "events": count,
+        "events_per_cpu_s": count / (jvm + python),
+        "events_per_s": count / seconds,
+        "jvm_us_per_event": jvm / count * 1e6,
+        "python_us_per_event": python / count * 1e6,
+    }
 
 
 def in_flow(job: Lane, out: Out, seconds: float) -> list[float]:
