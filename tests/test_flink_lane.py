@@ -54,6 +54,7 @@ def expect_equal(lane: Lane, world: World) -> int:
     """Exactly what the embedded engine hands over; gives how many records left more than once."""
     found, expected = plain(lane.told(), world.until), plain(world.expected, world.until)
     assert {topic for topic, _ in expected} >= {"intents", "rows"}
+    assert world.expected.failures, "expected records that are refused, each alone in its batch"
     assert not set(expected) - set(found), "missing"
     assert not set(found) - set(expected), "not what the embedded engine says"
     keys = {message.key for message in lane.told().messages if message.decided_at <= world.until}
