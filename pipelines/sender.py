@@ -106,7 +106,8 @@ async def _loop(delivery: Delivery, intents: Intents, config: Config, stop: Call
             books.tend(delivery.clock.now())
             busy = delivery.turn(intents)
         except OSError as error:
-            log.error("the sender's store cannot be written, nothing leaves: %s; free disk space", error)
+            remedy = "; free disk space" if error.errno else ""  # Redis says itself what to do
+            log.error("the sender's table cannot be written, nothing leaves: %s%s", error, remedy)
             await asyncio.sleep(LATER)
             continue
         await asyncio.sleep(0 if busy else config.idle)

@@ -8,7 +8,7 @@ from models.gate import ModelRefused
 from pipelines.config import ConfigError
 from pipelines.together import GaveUp
 from transforms.stores.lease import LeaseLost
-from transforms.stores.redis_errors import RedisDown, RedisFull, RedisUnready
+from transforms.stores.redis_errors import RedisDown, RedisFull, RedisUnfit, RedisUnready
 from transforms.stores.rows import StoreMismatch
 from transforms.stores.segments import LogBusy, LogCorrupt
 from transforms.stores.snapshots import StoreDamaged
@@ -26,6 +26,7 @@ SENTENCES = (
     ModelRefused,
     RedisDown,
     RedisFull,
+    RedisUnfit,
     RedisUnready,
     StoreDamaged,
     StoreMismatch,

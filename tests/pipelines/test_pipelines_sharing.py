@@ -92,6 +92,10 @@ class Street:
     def done(self) -> bool:
         return len(self.receipts()) >= len(self.messages)
 
+    def ended(self) -> bool:
+        """Whether everything has been sent, as Redis knows it; receipts may still wait to be handed on."""
+        return int(self.server.ask("HGET", "rapport/counts", "sent") or 0) == len(self.messages)
+
     def holds(self, *states: str) -> None:
         """Every key has one receipt; the sink took each that was sent, once and with one body."""
         receipts = self.receipts()
@@ -138,6 +142,23 @@ def test_f1_of_two_senders_one_is_killed_and_the_other_takes_over(street: Street
     assert killed.poll() == -signal.SIGKILL
     street.decide(100)
     until(street.done, other)
+    street.holds("sent")
+
+
+@pytest.mark.slow
+def test_f5_a_sender_that_was_paused_for_longer_than_its_lease_begins_anew(street: Street) -> None:
+    paused, other = street.start("one"), street.start("two")
+    until(street.both, other)
+    street.decide(200)
+    until(lambda: bool(street.sink.accepted), other)
+    paused.send_signal(signal.SIGSTOP)
+    until(street.ended, other)
+    street.decide(50)
+    until(street.ended, other)
+    paused.send_signal(signal.SIGCONT)
+    until(street.both, paused)
+    street.decide(50)
+    until(street.done, paused)
     street.holds("sent")
 
 
