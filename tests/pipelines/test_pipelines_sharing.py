@@ -61,7 +61,8 @@ class Street:
     def decide(self, count: int) -> None:
         log = LogWriter(self.data / "person", sync=False)
         for _ in range(count):
-            message = intent(f"p{len(self.messages)}", expires_at=real_now() + HOUR, caused_at=real_now())
+            now = real_now()
+            message = intent(f"p{len(self.messages)}", decided_at=now, caused_at=now, expires_at=now + HOUR)
             self.messages.append(message)
             log.append(real_now(), {"intents": (pack_many([message]), 1)})
         log.commit()
