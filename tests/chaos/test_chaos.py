@@ -11,6 +11,7 @@ from chaos_points import POINTS
 from webhook_sink import Sink
 
 from pipelines.views import connect
+from transforms import deliver
 
 NAMES = dict.fromkeys(("events", "mentions", "decisions", "receipts", "failures"), "id") | {"messages": "key"}
 """What names a row of each table."""
@@ -38,5 +39,5 @@ def test_a_hundred_deaths_lose_and_double_nothing(tmp_path: Path) -> None:
 
 def test_a_sender_that_says_sent_before_it_sends_is_caught(tmp_path: Path) -> None:
     with Sink() as sink, Chaos(tmp_path, sink) as chaos:
-        chaos.run(times=2, wrong_sender=True, only=("sender",))
+        chaos.run(times=5, points={"sender": deliver.POINTS}, wrong_sender=True)
     assert chaos.lost()

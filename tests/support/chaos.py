@@ -16,7 +16,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -118,6 +118,7 @@ class Chaos:
     kills: Counter[tuple[str, str]] = field(default_factory=Counter)
     idle_kills: int = 0
     victims: list[Victim] = field(default_factory=list)
+    most_open: int = MOST_OPEN
     over: bool = False
 
     def __post_init__(self) -> None:
@@ -129,7 +130,7 @@ class Chaos:
         path = os.pathsep.join((str(ROOT), str(ROOT / "tests" / "support")))
         own = {"PYTHONPATH": path, "RAPPORT_SECRET_CHAOS": SECRET, "RAPPORT_SEGMENT": SEGMENT}
         self.environment = {**os.environ, **own}
-        self.load = Load(self.port, lambda: not self.over, lambda: self._open() > MOST_OPEN)
+        self.load = Load(self.port, lambda: not self.over, lambda: self._open() > self.most_open)
 
     def __enter__(self) -> Self:
         return self
@@ -139,13 +140,16 @@ class Chaos:
         for victim in self.victims:
             victim.kill()
 
-    def run(self, times: int, *, wrong_sender: bool = False, only: tuple[str, ...] = tuple(POINTS)) -> None:
-        """Let every process in `only` die `times` times at each of its points, under load; then let all rest."""
+    def run(self, times: int, points: Mapping[str, Sequence[str]] = POINTS, *, wrong_sender: bool = False) -> None:
+        """Let every process in `points` die `times` times at each of its points, under load; then let all rest."""
         lines = commands(self.config, "--speed", str(SPEED))
         if wrong_sender:
             script = ROOT / "tests" / "support" / "hasty_sender.py"
             lines["sender"] = [sys.executable, str(script), str(self.config.data), str(self.config.workspace)]
-        self.victims = [Victim(name, line, self._plan(name, times, only), self) for name, line in lines.items()]
+            self.most_open = sys.maxsize  # what it loses stays open for ever
+        self.victims = [
+            Victim(name, line, self._plan(points.get(name, ()), times), self) for name, line in lines.items()
+        ]
         for victim in self.victims:
             victim.start()
         self.load.start()
@@ -197,8 +201,8 @@ class Chaos:
             "duplicated": len(self.doubled()),
         }
 
-    def _plan(self, name: str, times: int, only: tuple[str, ...]) -> list[str]:
-        plan = [point for point in POINTS[name] for _ in range(times)] if name in only else []
+    def _plan(self, points: Sequence[str], times: int) -> list[str]:
+        plan = [point for point in points for _ in range(times)]
         self.random.shuffle(plan)
         return sorted(plan, key=lambda point: point not in RARE)  # taken from the end
 
