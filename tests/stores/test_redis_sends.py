@@ -157,6 +157,23 @@ def test_f31_a_commit_whose_answer_was_lost_counts_once(hire: Callable[[], Sende
     assert len(ana.sends.receipts()) == 2
 
 
+def test_a_turn_larger_than_one_script_is_committed_in_parts_each_once(hire: Callable[[], Sender]) -> None:
+    ana = hire()
+    who = [f"p{number}" for number in range(700)]
+    ana.claims(*who)
+    for each in who:
+        ana.ends(each)
+    ana.server.lose = True
+    with pytest.raises(RedisDown):
+        ana.sends.commit(NOON, b"1")
+    ana.claims(*who)
+    ana.sends.commit(NOON, b"2")
+    counts = ana.sends.counts
+    assert (counts.taken, counts.sent, counts.repeated, counts.open) == (700, 700, 700, 0)
+    assert len({each.id for each in ana.sends.receipts(700)}) == 700
+    assert hire().sends.position == b"2"
+
+
 def test_f31_claims_whose_answer_was_lost_are_found_again(hire: Callable[[], Sender]) -> None:
     ana = hire()
     ana.server.lose = True

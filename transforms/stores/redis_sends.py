@@ -14,7 +14,7 @@ Every script first asks whether Redis may have lost data and whether the lease s
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Container, Iterable, Sequence
 from typing import Any
 
@@ -42,18 +42,18 @@ class RedisSends:
         self._held: dict[str, Send] = {}  # all that Redis lists as open under this lease, as far as known
         self._rows: dict[str, tuple[Send, str]] = {}  # with the life claim to give back
         self._marks: dict[bytes, bytes] = {}
-        self._receipts: list[Derived] = []
-        self._ends: Counter[str] = Counter()
-        self._unanswered: list[Any] | None = None
+        self._receipts: dict[str, Derived] = {}
+        self._repeated = 0
+        self._unanswered: deque[list[Any]] = deque()
         self._number = 0
-        self._more = True
+        self._more = self._untold = True
         self.counts = _counts(server.call("HGETALL", server.key("counts")))
         self.position: bytes = server.call("GET", server.key(f"place/{reader}")) or b""
 
     @property
     def dirty(self) -> bool:
         """Whether something is staged, or a commit is without an answer."""
-        return bool(self._rows or self._marks or self._ends or self._unanswered)
+        return bool(self._rows or self._marks or self._repeated or self._unanswered)
 
     def take_epoch(self, epoch: int) -> None:
         """Everything is written under the lease that this table was opened with."""
@@ -79,8 +79,7 @@ class RedisSends:
             repeated += claims.repeated
             waiting = [message for message in batch if message.key in moved] + rest
         self._held.update(won)
-        if repeated:
-            self._ends["repeated"] += repeated
+        self._repeated += repeated
         return won
 
     def orphans(self) -> list[tuple[str, Send]]:
@@ -91,7 +90,7 @@ class RedisSends:
         taken = _pairs(found)
         if size != len(self._held) + len(taken):  # an answer was lost: something is ours and we do not know it
             taken |= {key: row for key, row in _pairs(self._ask(OWN)).items() if key not in self._held}
-        self._more = bool(found)
+        self._more, self._untold = bool(found), True
         sends = [(key, unpack(row, Send)) for key, row in taken.items()]
         self._held.update(sends)
         return sends
@@ -105,8 +104,7 @@ class RedisSends:
         """Stage a send's end, its receipt, and the return of its life claim if it surely never left."""
         self._rows[key] = ended, _life(message) if message.life and ended.untried else ""
         self._held[key] = ended
-        self._receipts.append(receipt(key, message.tenant, ended, message.channel))
-        self._ends[ended.state] += 1
+        self._receipts[key] = receipt(key, message.tenant, ended, message.channel)
 
     def mark(self, name: bytes, value: bytes | None) -> None:
         """Stage what all senders are to know of a sink."""
@@ -118,18 +116,19 @@ class RedisSends:
 
     def commit(self, now: int, position: bytes) -> None:  # noqa: ARG002
         """Make all that is staged durable. A commit without an answer goes again first, and is done once."""
-        if self._unanswered is not None:
-            self._send_commit()
-        if self._rows or self._marks or self._ends or position != self.position:
-            self._number += 1
-            self._unanswered = self._packed(position)
-            self._rows, self._marks, self._receipts, self._ends = {}, {}, [], Counter()
-            self._send_commit()
+        self._send_commits()
+        if self._rows or self._marks or self._repeated or position != self.position:
+            self._unanswered += self._packed(position)
+            self._rows, self._marks, self._receipts, self._repeated = {}, {}, {}, 0
+            self._send_commits()
         self.position = position
 
     def receipts(self, limit: int = 1000) -> list[Derived]:
         """Receipts that were not handed on yet, in any order."""
-        found = self._server.call("HSCAN", self._receipts_key(), 0, "COUNT", limit)[1]
+        if not self._untold:
+            return []
+        found = self._server.call("HRANDFIELD", self._receipts_key(), limit, "WITHVALUES")
+        self._untold = bool(found)
         return [unpack(packed, Derived) for packed in found[1::2]]
 
     def told(self, receipts: Sequence[Derived]) -> None:
@@ -152,27 +151,39 @@ class RedisSends:
         """Write claims; the keys that somebody else has changed since they were read."""
         if not claims.keys:
             return set()
+        self._untold = True
         done = self._ask(CLAIM, KEEP // 1000, *claims.args)
         return {key for key, made in zip(claims.keys, done, strict=True) if not made}
 
-    def _packed(self, position: bytes) -> list[Any]:
-        """The arguments of a commit of all that is staged."""
-        args: list[Any] = [self._number, KEEP // 1000, self._reader, position]
-        args += [len(self._rows)]
-        for key, (send, life) in self._rows.items():
-            args += [key, _row(send, self._lease.name), send.state if send.terminal else _OPEN, life]
-        args += [len(self._marks), *(part for mark in self._marks.items() for part in mark)]
-        args += [len(self._receipts), *(part for each in self._receipts for part in (each.id, pack(each)))]
-        args += [len(self._ends), *(part for each in self._ends.items() for part in each)]
-        return args
+    def _packed(self, position: bytes) -> list[list[Any]]:
+        """All that is staged, as commits of moderate size; a row goes with its receipt, the place with the last one."""
+        keys = list(self._rows)
+        chunks = [keys[start : start + CHUNK] for start in range(0, len(keys), CHUNK)] or [[]]
+        last = [position, *_flat(self._marks.items())], self._repeated
+        return [self._part(chunk, *(last if chunk is chunks[-1] else ([self.position], 0))) for chunk in chunks]
 
-    def _send_commit(self) -> None:
-        assert self._unanswered is not None
-        self.counts = _counts(self._ask(COMMIT, *self._unanswered))
-        for key, state in _written(self._unanswered):
-            if state != _OPEN:
-                self._held.pop(key, None)
-        self._unanswered = None
+    def _part(self, keys: Sequence[str], shared: list[Any], repeated: int) -> list[Any]:
+        """The arguments of one commit; `shared` is the place, and marks behind it."""
+        self._number += 1
+        rows = [(key, *self._rows[key]) for key in keys]
+        told = [self._receipts[key] for key in keys if key in self._receipts]
+        counts = Counter(send.state for _, send, _ in rows if send.terminal) + Counter(repeated=repeated)
+        args: list[Any] = [self._number, KEEP // 1000, self._reader, shared[0], len(rows)]
+        for key, send, life in rows:
+            args += [key, _row(send, self._lease.name), send.state if send.terminal else _OPEN, life]
+        args += [len(shared) // 2, *shared[1:]]
+        args += [len(told), *_flat((each.id, pack(each)) for each in told)]
+        return [*args, len(counts), *_flat(counts.items())]
+
+    def _send_commits(self) -> None:
+        while self._unanswered:
+            args = self._unanswered[0]
+            self.counts = _counts(self._ask(COMMIT, *args))
+            for key, state in _written(args):
+                if state != _OPEN:
+                    self._held.pop(key, None)
+            self._untold = True
+            self._unanswered.popleft()
 
     def _ask(self, script: Script, *args: Any) -> Sequence[Any]:
         """Run a script under the lease, which that renews. Raises LeaseLost if another sender has taken over."""
@@ -245,6 +256,10 @@ def _life(message: Message) -> str:
 
 def _pairs(found: Sequence[bytes]) -> dict[str, bytes]:
     return {key.decode(): row for key, row in zip(found[::2], found[1::2], strict=True)}
+
+
+def _flat(pairs: Iterable[tuple[Any, Any]]) -> list[Any]:
+    return [part for pair in pairs for part in pair]
 
 
 def _written(args: Sequence[Any]) -> Iterable[tuple[str, str]]:
