@@ -108,6 +108,23 @@ def test_what_a_token_proved_stands_back_once_a_server_speaks() -> None:
     assert [message.to for message in result.messages("ana", "receipt")] == [email("ana")]
 
 
+def test_even_if_all_that_the_server_tells_is_a_page_view() -> None:
+    lives = Lives().at("08:00").put(address("ana"), SignedUp(), ids=AS_ANA, trust="browser", consents=(YES,))
+    clicks(lives.at("08:10"), token(lives.play(), MALLORY))
+    lives.at("09:00").views("ana", "boots", **told()).at("10:00").orders("ana", "o-1", "boots", **told())
+    result = lives.play()
+    assert ("receipt", "UNREACHABLE") in result.reasons("ana")
+    assert [message.campaign for message in mails(result, MALLORY)] == ["confirm", "welcome"]
+
+
+def test_a_browsers_order_after_such_a_view_goes_nowhere_either() -> None:
+    lives = Lives().at("08:00").put(address("ana"), SignedUp(), ids=AS_ANA, trust="browser", consents=(YES,))
+    clicks(lives.at("08:10"), token(lives.play(), MALLORY))
+    lives.at("09:00").views("ana", "boots", **told())
+    result = lives.at("10:00").orders("ana", "o-1", "boots", ids=Ids(), trust="browser").play()
+    assert ("receipt", "UNREACHABLE") in result.reasons("ana")
+
+
 def test_the_first_proven_address_of_a_number_keeps_it() -> None:
     """No server ever speaks of Ana; her own click is worth more than a later one of Mallory's."""
     lives = Lives().at("08:00").signs_up("ana", trust="browser")

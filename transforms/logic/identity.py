@@ -52,7 +52,7 @@ def holds(person: Person, ids: Ids, sure: bool) -> bool:
     """Whether a view with these identifiers tells nothing new: no other value, no first vouching."""
     mine = person.ids
     return (
-        (person.verified or not sure)
+        (person.ids_sure or not sure)
         and (not ids.customer or ids.customer == mine.customer)
         and (not ids.email or ids.email == mine.email)
         and (not ids.phone or ids.phone == mine.phone)
