@@ -96,6 +96,26 @@ def test_f5_each_key_is_the_work_of_one_sender(hire: Callable[[], Sender]) -> No
     assert ben.beat() == ana.beat() == []
 
 
+def test_a_claim_that_another_made_in_between_is_decided_again(
+    hire: Callable[[], Sender], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ana, ben = hire(), hire()
+    rows_of, first = ana.sends._rows_of, [True]
+
+    def slowly(batch: Any) -> Any:
+        rows = rows_of(batch)
+        if first.pop() if first else False:
+            assert set(ben.claims("a")) == keys("a")
+        return rows
+
+    monkeypatch.setattr(ana.sends, "_rows_of", slowly)
+    assert set(ana.claims("a", "a", "b", "b")) == keys("b")
+    for each in (ben, ana):
+        each.sends.commit(NOON, b"1")
+    counts = ana.sends.counts
+    assert (counts.taken, counts.repeated) == (2, 3)
+
+
 def test_f4_what_a_dead_sender_claimed_is_taken_over_once(hire: Callable[[], Sender]) -> None:
     dead, ben, cem = hire(), hire(), hire()
     dead.claims("a", "b")

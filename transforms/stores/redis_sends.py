@@ -15,23 +15,20 @@ Every script first asks whether Redis may have lost data and whether the lease s
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
-
-from msgspec.structs import replace
 
 from schemas.codec import pack, unpack
 from schemas.records import Derived, Message
-from transforms.logic.delivery import Send, claim, receipt, stop
+from transforms.logic.delivery import Send, receipt
 from transforms.stores.lease import LeaseLost
 from transforms.stores.redis import Redis, Script, opened
+from transforms.stores.redis_claims import OPEN, Claims, life_of, row_of
 from transforms.stores.redis_lease import RedisLease
 from transforms.stores.redis_scripts import ADOPT, CLAIM, COMMIT, OWN
 from transforms.stores.sends import KEEP, Counts
 
 CHUNK = 250
-_OWNER = 16
-_OPEN = ""
 
 
 class RedisSends:
@@ -71,12 +68,12 @@ class RedisSends:
         repeated = 0
         while waiting:
             batch, rest = waiting[:CHUNK], waiting[CHUNK:]
-            claims = _Claims(self._lease.epoch, self._held, *self._rows_of(batch))
+            claims = Claims(self._lease.epoch, self._held, *self._rows_of(batch))
             for message in batch:
                 claims.add(message, now)
             moved = self._claim(claims)
             won += [(key, send) for key, send in claims.opened.items() if key not in moved]
-            repeated += claims.repeated
+            repeated += sum(key not in moved for key in claims.repeated)
             waiting = [message for message in batch if message.key in moved] + rest
         self._held.update(won)
         self._repeated += repeated
@@ -102,7 +99,7 @@ class RedisSends:
 
     def end(self, key: str, message: Message, ended: Send) -> None:
         """Stage a send's end, its receipt, and the return of its life claim if it surely never left."""
-        self._rows[key] = ended, _life(message) if message.life and ended.untried else ""
+        self._rows[key] = ended, life_of(message) if message.life and ended.untried else ""
         self._held[key] = ended
         self._receipts[key] = receipt(key, message.tenant, ended, message.channel)
 
@@ -142,12 +139,12 @@ class RedisSends:
     def _rows_of(self, batch: Sequence[Message]) -> tuple[dict[str, bytes], dict[str, bytes]]:
         """The rows of the sends and lives that messages are about; empty where there are none."""
         keys = list(dict.fromkeys(message.key for message in batch))
-        lives = list(dict.fromkeys(_life(message) for message in batch if message.life))
+        lives = list(dict.fromkeys(life_of(message) for message in batch if message.life))
         names = [f"send/{key}" for key in keys] + [f"life/{life}" for life in lives]
         found = [row or b"" for row in self._server.call("MGET", *map(self._server.key, names))]
         return dict(zip(keys, found, strict=False)), dict(zip(lives, found[len(keys) :], strict=True))
 
-    def _claim(self, claims: _Claims) -> set[str]:
+    def _claim(self, claims: Claims) -> set[str]:
         """Write claims; the keys that somebody else has changed since they were read."""
         if not claims.keys:
             return set()
@@ -170,7 +167,7 @@ class RedisSends:
         counts = Counter(send.state for _, send, _ in rows if send.terminal) + Counter(repeated=repeated)
         args: list[Any] = [self._number, KEEP // 1000, self._reader, shared[0], len(rows)]
         for key, send, life in rows:
-            args += [key, _row(send, self._lease.name), send.state if send.terminal else _OPEN, life]
+            args += [key, row_of(send, self._lease.name), send.state if send.terminal else OPEN, life]
         args += [len(shared) // 2, *shared[1:]]
         args += [len(told), *_flat((each.id, pack(each)) for each in told)]
         return [*args, len(counts), *_flat(counts.items())]
@@ -180,7 +177,7 @@ class RedisSends:
             args = self._unanswered[0]
             self.counts = _counts(self._ask(COMMIT, *args))
             for key, state in _written(args):
-                if state != _OPEN:
+                if state != OPEN:
                     self._held.pop(key, None)
             self._untold = True
             self._unanswered.popleft()
@@ -194,64 +191,6 @@ class RedisSends:
         found = opened(answer)
         self._lease.renewed(begun)
         return found
-
-
-class _Claims:
-    """Claims of one batch, each decided on the rows as they were read and as the claims before it leave them."""
-
-    def __init__(self, epoch: int, known: Container[str], rows: dict[str, bytes], lives: dict[str, bytes]) -> None:
-        self._epoch, self._known, self._rows, self._lives = epoch, known, rows, lives
-        self.opened: dict[str, Send] = {}
-        self.keys: list[str] = []
-        self.args: list[Any] = []
-        self.repeated = 0
-
-    def add(self, message: Message, now: int) -> None:
-        """Decide about one message."""
-        row, life = self._rows[message.key], _life(message)
-        old, holder = _send(row), self._lives.get(life, b"")
-        if old is not None and not old.terminal and _owner(row) == self._epoch and message.key not in self._known:
-            if message.key in self.opened:
-                self.repeated += 1
-            self.opened[message.key] = old  # claimed before, by a call whose answer was lost
-            return
-        claimed = claim(old, message, now)
-        if claimed is None or (old is None and holder == message.key.encode()):
-            self.repeated += 1
-        else:
-            self._open(message, replace(claimed, epoch=self._epoch), now)
-
-    def _open(self, message: Message, claimed: Send, now: int) -> None:
-        key, life = message.key, _life(message)
-        holder = self._lives.get(life, b"")
-        ended = stop(claimed, "DUPLICATE", now) if holder else None
-        new = _row(ended or claimed, f"{self._epoch:016x}")
-        told = receipt(key, message.tenant, ended, message.channel) if ended else None
-        state = ended.state if ended else _OPEN
-        self.keys.append(key)
-        self.args += [key, self._rows[key], new, life, holder, state]
-        self.args += [told.id if told else "", pack(told) if told else b""]
-        self._rows[key] = new
-        if ended is None:
-            self.opened[key] = claimed
-            if life:
-                self._lives[life] = key.encode()
-
-
-def _row(send: Send, owner: str) -> bytes:
-    return owner.encode() + pack(send)
-
-
-def _send(row: bytes | None) -> Send | None:
-    return unpack(row[_OWNER:], Send) if row else None
-
-
-def _owner(row: bytes) -> int:
-    return int(row[:_OWNER], 16)
-
-
-def _life(message: Message) -> str:
-    return f"{message.tenant}/{message.life}" if message.life else ""
 
 
 def _pairs(found: Sequence[bytes]) -> dict[str, bytes]:
