@@ -56,6 +56,7 @@ setup(
         "collector": COLLECTOR,
         "nlp": NLP,
         "kafka": KAFKA,
+        "redis": ["redis[hiredis]>=8.1"],  # the same client with a reader in C
         "analyst": ANALYST,
         "dataflow": DATAFLOW,
         "train": TRAIN,
