@@ -14,6 +14,8 @@ from typing import Any
 
 import yaml  # type: ignore[import-untyped]
 
+from transforms.held import HELD
+
 PRODUCTION = Path(__file__).parent / "production"
 SETUP = Path(__file__).parents[2] / "setup.py"
 UNITS = {"": 0.001, "ms": 0.001, "s": 1.0, "min": 60.0}
@@ -39,6 +41,8 @@ ONE_OF = {
     "execution.checkpointing.externalized-checkpoint-retention": ("RETAIN_ON_CANCELLATION",),
     "restart-strategy.exponential-delay.attempts-before-reset-backoff": ("infinite",),
 }
+WORKER = (HELD.limit >> 20) + 512
+"""Megabytes of a Python worker: the shards that it keeps, and what it takes itself."""
 Objects = list[dict[str, Any]]
 
 
@@ -133,6 +137,8 @@ def memory(objects: Objects, config: dict[str, Any]) -> Iterator[str]:
         process = config.get(f"{container['name']}.memory.process.size")
         if process and megabytes(process) > limit:
             yield f"{where}: resources: expected a limit of at least {process}, got {limit} MiB"
+        if "--worker_pool" in container.get("args", ()) and limit < WORKER:
+            yield f"{where}: resources: expected a limit of at least {WORKER} MiB (shards, and 512 MiB beside them)"
 
 
 def megabytes(text: Any) -> int:
