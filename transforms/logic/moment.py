@@ -111,7 +111,8 @@ class Candidate(Struct, frozen=True):
     """A message that a trigger asks for. It gets exactly one final reason code.
 
     `entry` is the name under which entries count for re-entry; `to` an address that it must go to; `most` at most so
-    many to that address (without one: to any) in so long; `late` and `too_late` the ages at which the words change or nothing goes.
+    many to that address (without one: to any) in so long; `late` and `too_late` the ages at which the words change or
+    nothing goes.
     """
 
     campaign: Campaign
