@@ -113,7 +113,7 @@ class Feed:
         places = []
         for number in self._numbers():
             low, high = ends_of(self._client, self._source.topic, number)
-            places.append(Place(number, low, end=high if self._source.end else ENDLESS))
+            places.append(self._bounded(Place(number, low), high))
         return places
 
     def _numbers(self) -> Sequence[int]:
@@ -140,7 +140,14 @@ class Feed:
                 f"{self._source.topic}: expected records up to {place.offset} in partition {place.partition}, it ends "
                 f"at {high}; it was made anew or lost records: restore it, or start without state"
             )
+        place = self._bounded(place, high)
         return self._skipped(place, low) if place.offset < low else place
+
+    def _bounded(self, place: Place, high: int) -> Place:
+        """A source that ends does so where it did when it was first opened; one that does not has no end at all."""
+        if not self._source.end:
+            return place._replace(end=ENDLESS)
+        return place._replace(end=high) if place.end == ENDLESS else place
 
     def _skipped(self, place: Place, low: int) -> Place:
         self.gap = True
