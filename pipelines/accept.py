@@ -25,6 +25,7 @@ from transforms.logic.suppress import Change, Heard, Scope, hear
 from transforms.sources.files import Columns, FileReader
 from transforms.stores import faults
 from transforms.stores.journal import Appender, Cursor, Draft, Lane
+from transforms.stores.redis_errors import RedisDown
 
 POINTS = ("door.before_commit", "door.after_commit")
 """Where a crash test may kill the door."""
@@ -196,9 +197,9 @@ class Desk:
         with suppress(OSError):  # no answer from where it is kept: asked again in a second
             if not self.suppressions.whole:
                 self._catch_up()
-        if self.journal.end - self.suppressions.address > _BEHIND:
-            self.suppressions.apply((), self.journal.end, self.journal.stamp)
-        with suppress(ValueError):  # a lane of another version: nobody knows what it needs, so all of it stays
+            if self.journal.end - self.suppressions.address > _BEHIND:
+                self.suppressions.apply((), self.journal.end, self.journal.stamp)
+        with suppress(ValueError, RedisDown):  # a lane of another version, no Redis: nobody knows what is needed
             self.journal.drop((self.suppressions.address, *(lane.address() for lane in self._lanes)))
 
     def _caller(self, feed: Feed) -> Caller:

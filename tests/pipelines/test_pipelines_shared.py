@@ -96,6 +96,30 @@ async def _at_work(config: Config, server: RedisServer, lost: str) -> None:
         desk.close()
 
 
+def test_f26_a_door_whose_redis_is_gone_takes_all_but_what_it_must_not_answer_for(
+    config: Config, said: Feed, server: RedisServer, tmp_path: Path
+) -> None:
+    file = tmp_path / "viewed.jsonl"
+    viewed = {"type": "page", "anonymousId": "a"}
+    file.write_text("".join(json.dumps({**viewed, "messageId": f"v-{n}"}) + "\n" for n in range(9)), encoding="utf-8")
+    asyncio.run(_without_redis(Desk(config, LIMITS, [Feed(file)]), server))
+    with pytest.raises(TimeoutError):
+        asyncio.run(_without_redis(Desk(config, LIMITS, [said]), server))
+    play(config, [said])
+    assert stopped(config)
+
+
+async def _without_redis(desk: Desk, server: RedisServer) -> None:
+    """Play the desk's files while Redis is gone; TimeoutError if they are not taken."""
+    server.kill()
+    try:
+        async with desk.open(follow=False), asyncio.timeout(3):
+            await desk.play()
+    finally:
+        server.start()
+        desk.close()
+
+
 def _whole(config: Config) -> bool:
     try:
         stopped(config)

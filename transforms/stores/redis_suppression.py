@@ -57,11 +57,14 @@ class RedisSuppressions:
         self._log = log
         self._owed: list[Change] = []
         self._run = ""
+        self._address: int | None = None
 
     @property
     def address(self) -> int:
-        """The place in the log up to which everything is applied, as Redis knows it now."""
-        return int(self._server.call("GET", self._server.key(f"place/{self._log}")) or 0)
+        """The place in the log up to which everything is applied, as Redis knew it when `whole` was last asked."""
+        if self._address is None:
+            self._address = int(self._server.call("GET", self._server.key(f"place/{self._log}")) or 0)
+        return self._address
 
     @property
     def owes(self) -> bool:
@@ -72,6 +75,8 @@ class RedisSuppressions:
     def whole(self) -> bool:
         """Whether Redis has lost nothing since `complete`; else apply the log from `address` on, then `complete`."""
         self._run, whole = running(self._server)
+        if not whole:
+            self._address = None
         return whole
 
     def write(self, changes: Iterable[Change]) -> None:
@@ -85,6 +90,7 @@ class RedisSuppressions:
         """Make changes visible, and then that the log is applied up to `address`."""
         self.write(changes)
         self._server.run(_PLACE, self._log, address)
+        self._address = max(address, self._address or 0)
 
     def complete(self) -> None:
         """Say that the log is applied to its end, as it was after `whole` was asked: senders may go on.
