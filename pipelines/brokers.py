@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
 from pipelines.config import Config
@@ -14,6 +15,7 @@ from transforms.topics.relay import Relay, relay_while, relayed
 
 if TYPE_CHECKING:
     from transforms.sources.source import Source
+    from transforms.topics.frames import TopicFrames
 
 ANSWER = 2.0
 """Seconds that a sender waits for the brokers to take receipts before it does something else."""
@@ -55,13 +57,28 @@ def handed_on(config: Config, name: str) -> int:
     return last_counts(config.folder("journal")).cursors.get(name, (0, 0))[0]
 
 
+def rows_of(config: Config) -> dict[str, Callable[[int], TopicFrames]]:
+    """How to read each partition of the rows from an offset on, by the name that the tables know it by."""
+    from transforms.topics.client import consumer, partitions_of, topic_of
+    from transforms.topics.frames import TopicFrames
+    from transforms.topics.reader import Topic
+
+    client = consumer(config.kafka, f"{config.topics}.rows")
+    try:
+        count = partitions_of(client, topic_of(config.topics, "rows"))
+    finally:
+        client.close()
+    topic = Topic(config.kafka, config.topics, "rows")
+    return {f"rows-{number}": partial(TopicFrames, topic, number) for number in range(count)}
+
+
 class IntentsTopic:
     """Intents from the topic to which a job on a cluster hands them over."""
 
     def __init__(self, config: Config, position: bytes) -> None:
-        from transforms.topics.reader import TopicReader
+        from transforms.topics.reader import Topic, TopicReader
 
-        self._reader = TopicReader(config.kafka, config.topics, "intents", position)
+        self._reader = TopicReader(Topic(config.kafka, config.topics, "intents"), position)
 
     def read(self) -> list[Message]:
         """What has been handed over since the last call."""

@@ -92,7 +92,8 @@ async def _clock(config: Config, stop: Callable[[], bool]) -> Follower | None:
     """
     if config.kafka and config.redis:
         open_clock(config.clock_file)
-    while not config.clock_file.exists():
+    known = config.redis or not config.kafka
+    while not (config.clock_file.exists() and (known or config.folder("door").exists())):
         if stop():
             return None
         await asyncio.sleep(0.05)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import closing
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
-from pipelines.clock import Follower
+from pipelines.brokers import rows_of
+from pipelines.clock import Follower, real_now
 from pipelines.config import Config
 from pipelines.status import Status
 from schemas.codec import unpack_many
@@ -45,14 +47,38 @@ def _run(config: Config, told: Callable[[], bool]) -> None:
     status.tell(writer.figures, now=True)
 
 
+class Frames(Protocol):
+    """A log of rows from an address on, or a partition that is read like one."""
+
+    def read(self, limit: int) -> list[Frame]: ...
+
+    def close(self) -> None: ...
+
+
+Opener = Callable[[int], Frames]
+"""How to read a log from an address on."""
+
+
+def _opened(config: Config) -> Mapping[str, Opener]:
+    """The logs with rows, by name: those of the data folder, or the partitions of the topic."""
+    if config.kafka:
+        return rows_of(config)
+    return {name: partial(_log_of, config.folder(name)) for name in LOGS}
+
+
+def _log_of(folder: Path, address: int) -> Frames:
+    return LogReader(folder, address, {"rows"})
+
+
 class TableWriter:
     """Follows the row topics of all logs and seals files."""
 
     def __init__(self, config: Config) -> None:
         self._folder = TableFolder(config.folder("tables"))
+        self._real = bool(config.kafka)  # there the brokers tell the time
         self._clock_file = config.clock_file
         self._clock: Follower | None = None
-        self._tails = [Tail(name, config.folder(name), self._folder) for name in LOGS]
+        self._tails = [Tail(name, opener, self._folder) for name, opener in _opened(config).items()]
 
     def turn(self) -> bool:
         """Read once from each log and seal what is full; False if nothing was new."""
@@ -82,6 +108,8 @@ class TableWriter:
         }
 
     def _clock_now(self) -> int | None:
+        if self._real:
+            return real_now()
         if self._clock is None and self._clock_file.exists():
             self._clock = Follower(self._clock_file)
         return self._clock.now() if self._clock else None
@@ -95,14 +123,14 @@ class TableWriter:
 class Tail:
     """The rows of one log that have not been sealed yet; `lost` counts rows that the log no longer had."""
 
-    def __init__(self, name: str, folder: Path, tables: TableFolder) -> None:
+    def __init__(self, name: str, opener: Opener, tables: TableFolder) -> None:
         self.name = name
         self.rows: list[Record] = []
         self.lost = 0
         self._tables = tables
         self._after = tables.cursor(name)
         self._stamp = 0
-        self._reader = LogReader(folder, self._after.address, {"rows"})
+        self._reader = opener(self._after.address)
 
     def read(self, period: int) -> bool:
         """Take the next frames; a file ends before the first frame of another period, or when it is full."""

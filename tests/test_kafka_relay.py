@@ -13,12 +13,13 @@ from sources import eventually
 
 from pipelines.brokers import IntentsTopic, ReceiptsTopic, handed_on, source_of
 from pipelines.config import Config
+from pipelines.tables import TableWriter
 from schemas.codec import pack_many, unpack
 from schemas.records import Derived, Ids, Receipt, Record
 from transforms.stores.log import LogWriter
 from transforms.topics import TopicUnfit
 from transforms.topics.kafka import KafkaTopics
-from transforms.topics.reader import TopicReader
+from transforms.topics.reader import Topic, TopicReader
 from transforms.topics.relay import Relay, relay_while, relayed
 
 _prefixes = count()
@@ -59,13 +60,13 @@ def test_a_reader_goes_on_from_its_place(topics: KafkaTopics) -> None:
     out = topics.open()
     out.publish("rows", [event(number) for number in range(40)])
     out.flush()
-    first = TopicReader(topics.servers, topics.prefix, "rows", b"")
+    first = TopicReader(Topic(topics.servers, topics.prefix, "rows"))
     found = read(first, 40)
     place = first.position()
     out.publish("rows", [event(40)])
     out.flush()
     assert sorted(row.id for row in found) == sorted(event(number).id for number in range(40))  # type: ignore[attr-defined]
-    assert read(TopicReader(topics.servers, topics.prefix, "rows", place), 1) == [event(40)]
+    assert read(TopicReader(Topic(topics.servers, topics.prefix, "rows"), place), 1) == [event(40)]
     assert not first.gap
 
 
@@ -74,7 +75,7 @@ def test_a_place_in_a_log_is_none_in_a_topic(topics: KafkaTopics) -> None:
     out.publish("rows", [event(1)])
     out.flush()
     with pytest.raises(TopicUnfit, match="that is one in a log"):
-        TopicReader(topics.servers, topics.prefix, "rows", bytes(8))
+        TopicReader(Topic(topics.servers, topics.prefix, "rows"), bytes(8))
 
 
 def test_what_is_no_record_is_counted_and_stepped_over(topics: KafkaTopics) -> None:
@@ -86,7 +87,7 @@ def test_what_is_no_record_is_counted_and_stepped_over(topics: KafkaTopics) -> N
     stranger = Producer({"bootstrap.servers": topics.servers})
     stranger.produce(f"{topics.prefix}.rows", b"hello")
     assert stranger.flush(10) == 0
-    reader = TopicReader(topics.servers, topics.prefix, "rows", b"")
+    reader = TopicReader(Topic(topics.servers, topics.prefix, "rows"))
     assert read(reader, 1) == [event(1)]
     eventually(lambda: reader.read() == [] and reader.unreadable == 1)
 
@@ -142,3 +143,17 @@ def test_a_sender_finds_intents_and_tells_receipts_where_the_job_reads(topics: K
     eventually(lambda: (pulls.append(reader.poll(10)), pulls[-1] is not None)[1])
     assert unpack(pulls[-1].items[0].entries[0].body, Derived) == RECEIPT
     assert handed_on(config, "sender") == 0
+
+
+def test_rows_of_a_topic_become_tables_once(topics: KafkaTopics, tmp_path: Path) -> None:
+    config = Config(tmp_path, kafka=topics.servers, topics=topics.prefix)
+    out = topics.open()
+    for first in (0, 30):
+        out.publish("rows", [event(number) for number in range(first, first + 30)])
+        out.flush()
+        writer = TableWriter(config)
+        eventually(lambda writer=writer: (writer.turn(), writer.figures()["waiting"] == 30)[1])
+        writer.finish()
+    figures = TableWriter(config).figures()
+    assert figures["rows"]["events"] == 60
+    assert not figures["lost"]

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Mapping
 from struct import Struct
+from typing import NamedTuple
 
 from confluent_kafka import KafkaError, Message, TopicPartition
 
@@ -25,25 +26,37 @@ _SAY_EVERY = 10.0
 log = logging.getLogger("rapport.kafka")
 
 
+class Topic(NamedTuple):
+    """One of our topics on `servers`: `name` is intents, rows or failures."""
+
+    servers: str
+    prefix: str
+    name: str
+
+
 class TopicReader:
-    """Records of topic `name` (intents, rows, failures) from `position` on; an empty position is the oldest kept.
+    """Records of a topic, or of one `partition` of it, from `position` on; an empty position is the oldest kept.
 
     `gap` is True if records were deleted before they were read; `unreadable` counts what is no record of ours.
     Raises TopicUnfit, BrokerError.
     """
 
-    def __init__(self, servers: str, prefix: str, name: str, position: bytes) -> None:
-        self._topic = topic_of(prefix, name)
-        self._client = consumer(servers, f"{prefix}.{name}", **_PREFETCH)
+    def __init__(self, topic: Topic, position: bytes = b"", partition: int | None = None) -> None:
+        self._topic, self._partition = topic_of(topic.prefix, topic.name), partition
+        self._client = consumer(topic.servers, f"{topic.prefix}.{topic.name}", **_PREFETCH)
         self.gap, self.unreadable = False, 0
         self._said = -_SAY_EVERY
         self.offsets = self._places(position)
         self._told = dict(self.offsets)
         self._assign()
 
-    def read(self, limit: int = 1_000, kept: Callable[[Message], None] | None = None) -> list[Record]:
-        """What has come since the last call, at most `limit` records; never waits. `kept` sees each one's message."""
-        records: list[Record] = []
+    def read(self, limit: int = 1_000) -> list[Record]:
+        """What has come since the last call, at most `limit` records; never waits."""
+        return [record for _, record in self.read_placed(limit)]
+
+    def read_placed(self, limit: int = 1_000) -> list[tuple[Message, Record]]:
+        """The same, each with its message, which knows its place and time."""
+        found: list[tuple[Message, Record]] = []
         for message in self._client.consume(limit, 0):
             error, partition, offset = message.error(), message.partition(), message.offset()
             if error is not None:
@@ -51,14 +64,12 @@ class TopicReader:
             elif partition is not None and offset is not None and offset >= self.offsets[partition]:
                 self.offsets[partition] = offset + 1
                 if (record := self._record(message)) is not None:
-                    records.append(record)
-                    if kept is not None:
-                        kept(message)
-        return records
+                    found.append((message, record))
+        return found
 
     def position(self) -> bytes:
         """The place after what has been read."""
-        return _FORM + b"".join(_PLACE.pack(partition, offset) for partition, offset in self.offsets.items())
+        return position_of(self.offsets)
 
     def commit(self) -> None:
         """Let others see how far it has come; it does not start from there, so nobody waits and nothing can fail."""
@@ -89,13 +100,14 @@ class TopicReader:
             log.warning("%s: waiting for Kafka: %s", self._topic, error.str())
 
     def _places(self, position: bytes) -> dict[int, int]:
-        count = partitions_of(self._client, self._topic)
+        count, only = partitions_of(self._client, self._topic), self._partition
+        numbers = range(count) if only is None else (only,)
         if not position:
-            return {number: ends_of(self._client, self._topic, number)[0] for number in range(count)}
+            return {number: ends_of(self._client, self._topic, number)[0] for number in numbers}
         if position[:1] != _FORM or (len(position) - 1) % _PLACE.size:
             raise TopicUnfit(f"{self._topic}: expected a place in a topic, got {position.hex()}; that is one in a log")
         known: dict[int, int] = dict(_PLACE.iter_unpack(position[1:]))
-        return {number: self._checked(number, known.get(number, 0)) for number in range(count)}
+        return {number: self._checked(number, known.get(number, 0)) for number in numbers}
 
     def _checked(self, partition: int, offset: int) -> int:
         """The offset, or the first one that is kept. Raises TopicUnfit for one that never was."""
@@ -113,3 +125,8 @@ class TopicReader:
     def _assign(self) -> None:
         places = [TopicPartition(self._topic, partition, offset) for partition, offset in self.offsets.items()]
         asked(lambda: self._client.assign(places), self._topic)
+
+
+def position_of(offsets: Mapping[int, int]) -> bytes:
+    """The position of the next offset of each partition."""
+    return _FORM + b"".join(_PLACE.pack(partition, offset) for partition, offset in offsets.items())
