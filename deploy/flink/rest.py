@@ -69,13 +69,18 @@ class Rest:
             raise Refused(f"expected one job in the cluster, there are {len(jobs)}")
         return jobs[0]
 
+    def runs(self, job: str) -> bool:
+        """Whether all tasks of a job run."""
+        return all(vertex["status"] == "RUNNING" for vertex in self.ask(f"/jobs/{job}")["vertices"])
+
     def checkpoints(self, job: str) -> dict[str, Any]:
         """What Flink tells of the job's checkpoints."""
         found: dict[str, Any] = self.ask(f"/jobs/{job}/checkpoints")
         return found
 
     def stop(self, job: str, folder: Path, seconds: float = 120) -> str:
-        """Stop a job with a savepoint in `folder`; its place."""
+        """Stop a job with a savepoint in `folder`; its place. Waits until all tasks run: before, Flink refuses."""
+        wait("all tasks of the job to run", lambda: self.runs(job), seconds)
         request = self.ask(f"/jobs/{job}/stop", {"targetDirectory": folder.absolute().as_uri(), "drain": False})
         path = f"/jobs/{job}/savepoints/{request['request-id']}"
 
