@@ -68,6 +68,7 @@ class KafkaJournal:
         self._written = [0.0] * partitions_of(self._producer, self._topic)
         self.counts = unpack(self._file.read_bytes(), Counts) if self._file.exists() else Counts()
         self.stamp = 0
+        self._trouble = ""  # what was wrong last, until a broker acknowledges something
 
     @property
     def end(self) -> int:
@@ -79,9 +80,9 @@ class KafkaJournal:
         OSError means that not all of it is surely in the journal; what is may be written again.
         """
         changes = self._append(draft) if draft.entries else []
-        trouble = self._tick()
-        if trouble and not draft.entries:
-            raise BrokerError(trouble)
+        self._tick()
+        if self._trouble and not draft.entries:
+            raise BrokerError(self._trouble)
         if draft.cursors:
             self._save()
         return changes
@@ -126,16 +127,15 @@ class KafkaJournal:
         self.counts = self.counts.after(draft.entries, draft.cursors)
         return [replace(change, sequence=numbers[change.sequence]) for change in draft.changes]
 
-    def _tick(self) -> str:
-        """Tell time to partitions that were not written to; what was wrong with the last ticks, if anything.
+    def _tick(self) -> None:
+        """Tell time to partitions that were not written to.
 
         Nobody waits for a tick: if one does not come through, the next one does.
         """
         ticks, now = self._ticks, time.monotonic()
         self._producer.poll(0)
         self._settle(ticks)
-        trouble = "" if ticks.error is None else f"{self._topic}: expected to tell time, got: {reason(ticks.error)}"
-        if trouble or ticks.producer is not self._producer:
+        if ticks.error is not None or ticks.producer is not self._producer:
             self._ticks = ticks = Outcome(self._producer)
         try:
             for partition, written in enumerate(self._written):
@@ -143,15 +143,17 @@ class KafkaJournal:
                     self._written[partition] = now
                     ticks.produce(Letter(self._topic, b"", partition=partition), now)
         except BrokerError as error:
-            return str(error)
-        return trouble
+            self._trouble = str(error)
 
     def _settle(self, outcome: Outcome) -> None:
         """Take over what the broker said; a producer that is past help is replaced."""
         self.stamp = max(self.stamp, outcome.stamp)
         for partition in outcome.partitions:
             self._written[partition] = time.monotonic()
+            self._trouble = ""
         outcome.partitions.clear()
+        if outcome.error is not None:
+            self._trouble = f"{self._topic}: expected Kafka to take records, got: {reason(outcome.error)}"
         if outcome.fatal and outcome.producer is self._producer:
             self._producer = self._connected()
 
