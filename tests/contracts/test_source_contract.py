@@ -136,13 +136,13 @@ def test_a_source_that_ends_is_done_where_it_ended_when_it_was_opened(log: Rig) 
     assert not log.source().open(None).done()
 
 
-def test_after_all_that_there_was_a_live_reader_goes_on(rig: Rig) -> None:
-    rig.append(["a", "b"])
-    ended = rig.source(end=True).open(None)
+def test_after_all_that_there_was_a_live_reader_goes_on(log: Rig) -> None:
+    log.append(["a", "b"])
+    ended = log.source(end=True).open(None)
     read_all(ended)
-    rig.append(["c"])
-    assert names(read(rig.source().open(ended.position()), 1)) == ["c"]
-    assert names(read_all(rig.source(end=True).open(None))) == ["a", "b", "c"]
+    log.append(["c"])
+    assert names(read(log.source().open(ended.position()), 1)) == ["c"]
+    assert names(read_all(log.source(end=True).open(None))) == ["a", "b", "c"]
 
 
 def test_a_reader_that_was_closed_is_followed_by_one_that_goes_on(rig: Rig) -> None:
