@@ -20,6 +20,7 @@ CORE = [
 COLLECTOR = ["starlette>=1.10", "uvicorn[standard]>=0.54", "aiohttp>=3.14"]
 NLP = ["py3langid>=0.4"]
 KAFKA = ["confluent-kafka>=2.16,<3"]
+REDIS = ["redis[hiredis]>=8.1"]  # the same client with a reader in C
 ANALYST = ["duckdb>=2.0"]
 DATAFLOW = ["apache-beam[gcp]>=2.77,<2.78"]  # only where the job is handed in; it brings a package called `tests`
 TRAIN = ["scikit-learn>=1.9", "onnx>=1.23"]
@@ -56,14 +57,14 @@ setup(
         "collector": COLLECTOR,
         "nlp": NLP,
         "kafka": KAFKA,
-        "redis": ["redis[hiredis]>=8.1"],  # the same client with a reader in C
+        "redis": REDIS,
         "analyst": ANALYST,
         "dataflow": DATAFLOW,
         "train": TRAIN,
         "test": TEST,
         "lint": LINT,
         "demo": [*COLLECTOR, *NLP, *ANALYST, "setuptools>=80"],  # setuptools installs the console script
-        "all": [*COLLECTOR, *NLP, *KAFKA, *ANALYST, *TRAIN, *TEST, *LINT, "setuptools>=80"],
+        "all": [*COLLECTOR, *NLP, *KAFKA, *REDIS, *ANALYST, *TRAIN, *TEST, *LINT, "setuptools>=80"],
     },
     entry_points={"console_scripts": ["rapport = pipelines.__main__:main"]},
 )
