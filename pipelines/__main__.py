@@ -276,11 +276,16 @@ def replay(data: Path, workspace: Path, verify: bool, bundle: int, shards: int) 
 @cli.command()
 @place
 @click.option("--only-workspace", is_flag=True, help="Check the files only, not the data.")
-def check(data: Path, workspace: Path, only_workspace: bool) -> None:
-    """Check the workspace's files, and that both ledgers of the data add up."""
+@_REDIS
+@brokers
+def check(data: Path, workspace: Path, only_workspace: bool, redis: str, **kafka: Any) -> None:
+    """Check the workspace's files, and that both ledgers add up: of the data folder, of topics, of a Redis.
+
+    On Kafka --data is the folder of the lanes and of the tables.
+    """
     from pipelines.check import check as run_check
 
-    sys.exit(run_check(Config(data, workspace), only_workspace=only_workspace))
+    sys.exit(run_check(Config(data, workspace, redis=redis, **kafka), only_workspace=only_workspace))
 
 
 @cli.command()

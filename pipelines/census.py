@@ -1,6 +1,6 @@
-"""Counting one data folder: every count is taken where it arises, so that `check` can compare what is independent.
+"""Counting one installation: every count is taken where it arises, so that `check` can compare what is independent.
 
-Reads files only, also while everything runs. Lines that the table writer has not sealed yet are read from the logs.
+Only reads, also while everything runs. With Kafka the counts are those of `census_topics`.
 """
 
 from __future__ import annotations
@@ -10,31 +10,23 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
-
 from pipelines.config import Config
 from pipelines.pull import LOGS
+from pipelines.settled import Lines, Settled, frames_of
 from schemas.codec import unpack, unpack_many
-from schemas.records import Entry, Record, Row
-from schemas.tables import SCHEMAS, table_of, to_arrow
+from schemas.records import Entry, Message
 from transforms.logic.ledger import Census
 from transforms.stores.follower import Follower
-from transforms.stores.frames import LONGEST_HEAD, Frame, read_segment_head
+from transforms.stores.frames import LONGEST_HEAD, Part, read_segment_head
 from transforms.stores.journal import DERIVED, RECORDS, Lane, last_counts
 from transforms.stores.log import LogReader
-from transforms.stores.parquet import read_manifest, read_rows
 from transforms.stores.segments import segment_file, segment_starts
 from transforms.stores.sends import COUNTS_ROW, Counts
 from transforms.stores.state import POSITION
 
 MENTION = "mention"
 LANES = ("person", "listen")
-PARTITION_BITS = 44
 TRIES = 5
-
-Places = np.ndarray[Any, np.dtype[np.int64]]
 
 
 def census(config: Config) -> Census:
@@ -46,46 +38,25 @@ def census(config: Config) -> Census:
 
 
 def _census(config: Config) -> Census:
+    if config.kafka:
+        from pipelines.census_topics import topics_census
+
+        return topics_census(config)
     door = last_counts(config.folder("journal"))
     ends = {name: numbers(config.folder(name)) for name in LOGS}
-    sender = sender_counts(config.folder("sender"))
+    intents = ends["person"].get("intents", 0)
     return Census(
         external=door.external,
         derived=door.derived,
+        arrived=door.derived,
         pulled={name: cursor[1] for name, cursor in door.cursors.items() if name in LOGS},
         emitted={name: ends[name].get(topic, 0) for name, topic in LOGS.items()},
-        intents=ends["person"].get("intents", 0),
-        unread_intents=_unread_intents(config),
-        receipts=ends["sender"].get("receipts", 0),
-        taken=sender.taken,
-        repeated_intents=sender.repeated,
-        ended=sender.sent + sender.refused + sender.in_doubt,
-        open=sender.open,
+        intents=intents,
+        to_take=intents,
         **_unread(config),
-        **_settled(Lines(config)),
+        **_sends(config),
+        **Settled(Lines(config)).counts(),
     )
-
-
-class Lines:
-    """All lines of all tables: those in files, and those that still wait in the logs."""
-
-    def __init__(self, config: Config) -> None:
-        self._folder = config.folder("tables")
-        self._waiting: dict[str, list[Record]] = {}
-        manifest = read_manifest(self._folder)
-        for name in ("person", "listen", "sender"):
-            cursor = manifest.cursors.get(name)
-            reader = LogReader(config.folder(name), cursor.address if cursor else 0, {"rows"})
-            for frame in _frames(reader):
-                for row in unpack_many(frame.parts["rows"].payload, Row):
-                    self._waiting.setdefault(table_of(row), []).append(row)
-
-    def of(self, table: str, *columns: str) -> pa.Table:
-        """Some columns of a table."""
-        sealed = read_rows(self._folder, table, columns)
-        waiting = self._waiting.get(table, [])
-        fresh = to_arrow(table, waiting) if waiting else SCHEMAS[table].empty_table()
-        return pa.concat_tables([sealed, fresh.select(columns)])
 
 
 def numbers(folder: Path) -> dict[str, int]:
@@ -96,7 +67,7 @@ def numbers(folder: Path) -> dict[str, int]:
     with segment_file(folder, starts[-1]).open("rb") as file:
         head = read_segment_head(file.read(LONGEST_HEAD))
     found = dict(head.numbers) if head else {}
-    for frame in _frames(LogReader(folder, starts[-1])):
+    for frame in frames_of(LogReader(folder, starts[-1])):
         found.update((topic, part.first + part.count) for topic, part in frame.parts.items())
     return found
 
@@ -104,7 +75,7 @@ def numbers(folder: Path) -> dict[str, int]:
 def position(folder: Path) -> bytes | None:
     """The source position of a store's last commit."""
     for start in reversed(segment_starts(folder)):
-        found = [frame.parts[POSITION].payload for frame in _frames(LogReader(folder, start, {POSITION}))]
+        found = [frame.parts[POSITION].payload for frame in frames_of(LogReader(folder, start, {POSITION}))]
         if found:
             return found[-1]
     return None
@@ -119,7 +90,7 @@ def sender_counts(folder: Path) -> Counts:
     return unpack(found, Counts) if found else Counts()
 
 
-def _unread(config: Config) -> dict[str, int]:
+def _unread(config: Config) -> dict[str, Any]:
     """Journal records that the lane which settles them has not read yet."""
     external = derived = 0
     for lane in LANES:
@@ -139,63 +110,42 @@ def _place(lane: Path) -> int:
 
 
 def _entries_after(config: Config, address: int) -> Iterator[Entry]:
-    for frame in _frames(LogReader(config.folder("journal"), address, {RECORDS})):
+    for frame in frames_of(LogReader(config.folder("journal"), address, {RECORDS})):
         yield from unpack_many(frame.parts[RECORDS].payload, Entry)
 
 
-def _unread_intents(config: Config) -> int:
-    place = int.from_bytes(position(config.folder("sender")) or b"")
-    frames = _frames(LogReader(config.folder("person"), place, {"intents"}))
-    return sum(frame.parts["intents"].count for frame in frames)
+def _sends(config: Config) -> dict[str, Any]:
+    """What the sender did: in its own table, or in the one that it may share."""
+    if config.redis:
+        from pipelines.census_sends import ends_in, shared_sends
+        from pipelines.history import receipts_of
 
-
-def _settled(lines: Lines) -> dict[str, int]:
-    """How many records have which end, from the tables alone."""
-    events = lines.of("events", "partition", "sequence", "derived", "disposition", "reason")
-    mentions = _places(lines.of("mentions", "partition", "sequence"))
-    interim, derived = pc.equal(events["disposition"], "forwarded"), events["derived"]
-    final, outside = pc.invert(interim), pc.invert(derived)
-    ended = np.concatenate([_places(events.filter(pc.and_(final, outside))), mentions])
-    ended_derived = events.filter(pc.and_(final, derived))
-    underway = _places(events.filter(pc.and_(interim, outside)))
-    underway_derived = _places(events.filter(pc.and_(interim, derived)))
-    decisions = lines.of("decisions", "id", "final", "reason")
-    decided = decisions.filter(decisions["final"])
+        return shared_sends(config, lambda place: _messages(config, place), ends_in(receipts_of(config)))[0]
+    unread = intents_after(config, position(config.folder("sender")) or b"")
     return {
-        "settled": len(np.unique(ended)),
-        "doubled": _repeated(ended),
-        "underway": len(np.setdiff1d(underway, ended)),
-        "applied": _count(ended_derived["disposition"], "applied"),
-        "repeated": _count(ended_derived["disposition"], "filtered"),
-        "refused_derived": _count(ended_derived["disposition"], "failed"),
-        "doubled_derived": _repeated(_places(ended_derived)),
-        "underway_derived": len(np.setdiff1d(underway_derived, _places(ended_derived))),
-        "candidates": decided.num_rows,
-        "doubled_candidates": decided.num_rows - len(pc.unique(decided["id"])),
-        "decided_to_send": _count(decided["reason"], "SENT"),
-        "messages": lines.of("messages", "key").num_rows,
+        **own_sends(config),
+        "unread_intents": sum(part.count for part in unread),
+        "receipts": numbers(config.folder("sender")).get("receipts", 0),
     }
 
 
-def _places(rows: pa.Table) -> Places:
-    """The place of each record in the journal as one number."""
-    partition, sequence = (rows[name].to_numpy().astype(np.int64) for name in ("partition", "sequence"))
-    return partition << PARTITION_BITS | sequence
+def own_sends(config: Config) -> dict[str, int]:
+    """What a sender that is alone counted in its table."""
+    sender = sender_counts(config.folder("sender"))
+    return {
+        "taken": sender.taken,
+        "repeated_intents": sender.repeated,
+        "ended": sender.sent + sender.refused + sender.in_doubt,
+        "open": sender.open,
+    }
 
 
-def _repeated(places: Places) -> int:
-    """How many records have more than one line."""
-    _, counts = np.unique(places, return_counts=True)
-    return int((counts > 1).sum())
+def intents_after(config: Config, place: bytes) -> Iterator[Part]:
+    """What the person lane has handed over behind a place of the sender's."""
+    reader = LogReader(config.folder("person"), int.from_bytes(place), {"intents"})
+    return (frame.parts["intents"] for frame in frames_of(reader))
 
 
-def _count(column: pa.ChunkedArray, value: str) -> int:
-    return int(pc.sum(pc.equal(column, value)).as_py() or 0)
-
-
-def _frames(reader: LogReader) -> Iterator[Frame]:
-    try:
-        while frames := reader.read():
-            yield from frames
-    finally:
-        reader.close()
+def _messages(config: Config, place: bytes) -> Iterator[Message]:
+    for part in intents_after(config, place):
+        yield from unpack_many(part.payload, Message)

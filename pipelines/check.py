@@ -6,6 +6,7 @@ Works while everything runs (it says what is under way) and after a stop. A sing
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from typing import Any
 
 from msgspec import Struct
@@ -17,17 +18,21 @@ from pipelines.config import Config
 from pipelines.figures import statuses
 from pipelines.lint import lint
 from pipelines.workspace import WorkspaceError, load
-from transforms.logic.ledger import Line, lines, problems
+from transforms.logic.ledger import Census, Line, lines, problems
 
 TRIES = 5
 
 
 class Report(Struct, frozen=True):
-    """The ledgers' lines, a sentence for each that is off, and what each process says of its memory."""
+    """The ledgers' lines, a sentence for each that is off, what each process says of its memory, and what else was
+    counted that is no mistake.
+    """
 
     lines: list[Line]
     problems: list[str]
     memory: dict[str, Any]
+    notes: list[str]
+    census: Census
 
 
 def check(config: Config, *, only_workspace: bool = False) -> int:
@@ -39,7 +44,7 @@ def check(config: Config, *, only_workspace: bool = False) -> int:
     except WorkspaceError as error:
         console.print(str(error), markup=False)
         return 1
-    if only_workspace or not config.data.exists():
+    if only_workspace or not (config.data.exists() or config.kafka):
         console.print("workspace: no mistakes found")
         if not only_workspace:
             console.print(f"ledgers: not checked, there is no folder {config.data}; see --data", markup=False)
@@ -56,10 +61,19 @@ def check_data(config: Config) -> Report:
     off is counted again before it is called so.
     """
     for _ in range(TRIES):
-        found = lines(census(config))
+        counted = census(config)
+        found = lines(counted)
         if not problems(found):
             break
-    return Report(found, problems(found), memory(config))
+    return Report(found, problems(found), memory(config), list(notes(counted)), counted)
+
+
+def notes(counted: Census) -> Iterator[str]:
+    """What people should know beside the ledgers."""
+    for topic, again in counted.again.items():
+        yield f"topic {topic}: {again} records came again (at least once is what topics promise), each was counted once"
+    if counted.ghosts:
+        yield f"{counted.ghosts} receipts are for messages that nobody is known to have decided"
 
 
 def memory(config: Config) -> dict[str, Any]:
@@ -77,5 +91,7 @@ def show(report: Report, console: Console) -> None:
     console.print(table)
     for name, what in report.memory.items():
         console.print(f"{name} remembers {what}", markup=False)
+    for note in report.notes:
+        console.print(note, markup=False)
     for problem in report.problems:
         console.print(problem, markup=False)

@@ -132,8 +132,9 @@ def _ends(config: Config, flink: Flink, out: Path) -> tuple[Source, Topics]:
     if not config.kafka:
         return JournalSource(config.folder("journal").absolute(), end=flink.end), FolderTopics(out)
     from transforms.sources.kafka import KafkaSource
-    from transforms.topics.client import topic_of
+    from transforms.topics.client import JOB, RECORDS, topic_of
     from transforms.topics.kafka import KafkaTopics
 
-    source = KafkaSource(config.kafka, topic_of(config.topics, "records"), end=flink.end)
+    group = f"{config.topics}.{JOB}"
+    source = KafkaSource(config.kafka, topic_of(config.topics, RECORDS), group=group, end=flink.end)
     return source, KafkaTopics(config.kafka, config.topics, config.secret())

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import msgspec
 
-from pipelines.census import Lines
 from pipelines.check import Report, check_data
 from pipelines.config import Config
 from pipelines.demo.play import Place
 from pipelines.demo.scene import Planted
 from pipelines.demo.truth import Comparison, Register, compare, observe
 from pipelines.figures import Figures
+from pipelines.settled import Lines
 from schemas.records import MINUTE
 from schemas.workspace import Tenant
 

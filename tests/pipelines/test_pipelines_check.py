@@ -9,9 +9,10 @@ import pytest
 from intents import NOON, intent
 from logs import decision, event, mention, receipt
 
-from pipelines.census import Lines, census
+from pipelines.census import census
 from pipelines.check import check, check_data
 from pipelines.config import Config
+from pipelines.settled import Lines
 from pipelines.tables import TableWriter
 from schemas.codec import pack, pack_many
 from schemas.records import Derived, Entry, Ids, Message, Record, Said

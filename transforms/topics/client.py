@@ -16,6 +16,9 @@ RECORDS = "records"
 TOPICS = (RECORDS, "intents", "rows", "failures")
 """What stands in the names of topics behind the prefix. Feedback is no topic: it goes to the records."""
 
+JOB = "job"
+"""Behind the prefix, the group under whose name a job on a cluster commits how far it has come."""
+
 ANSWER = 10.0
 """Seconds that a broker may take to answer a question at the start."""
 _STAMPED = "LogAppendTime"

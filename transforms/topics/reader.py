@@ -104,9 +104,7 @@ class TopicReader:
         numbers = range(count) if only is None else (only,)
         if not position:
             return {number: ends_of(self._client, self._topic, number)[0] for number in numbers}
-        if position[:1] != _FORM or (len(position) - 1) % _PLACE.size:
-            raise TopicUnfit(f"{self._topic}: expected a place in a topic, got {position.hex()}; that is one in a log")
-        known: dict[int, int] = dict(_PLACE.iter_unpack(position[1:]))
+        known = offsets_of(position)
         return {number: self._checked(number, known.get(number, 0)) for number in numbers}
 
     def _checked(self, partition: int, offset: int) -> int:
@@ -130,3 +128,10 @@ class TopicReader:
 def position_of(offsets: Mapping[int, int]) -> bytes:
     """The position of the next offset of each partition."""
     return _FORM + b"".join(_PLACE.pack(partition, offset) for partition, offset in offsets.items())
+
+
+def offsets_of(position: bytes) -> dict[int, int]:
+    """The next offset of each partition. Raises TopicUnfit for a position in something else."""
+    if position[:1] != _FORM or (len(position) - 1) % _PLACE.size:
+        raise TopicUnfit(f"expected a place in a topic, got {position.hex()}; that is one in a log")
+    return dict(_PLACE.iter_unpack(position[1:]))
