@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -223,6 +224,7 @@ def say(text: str) -> None:
 
 
 def main() -> None:
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the cluster is stopped
     with tempfile.TemporaryDirectory(prefix="rapport-bench-flink-") as scratch:
         figures = measure(Path(scratch))
     (ROOT / "build").mkdir(exist_ok=True)
