@@ -263,3 +263,28 @@ def test_what_ends_a_job_is_raised_to_whoever_waits() -> None:
     with pytest.raises(OSError, match="no such luck"):
         result.wait_until_finish()
     assert result.state == "FAILED"
+
+
+class Telling:
+    """A source whose server wants to know; each word is kept with what the store had committed then."""
+
+    def __init__(self, source: Listed, store: MemoryRows) -> None:
+        self._source, self._store = source, store
+        self.words: list[tuple[bytes, bytes | None]] = []
+
+    def open(self, position: bytes | None) -> Any:
+        return self._source.open(position)
+
+    def acknowledge(self, position: bytes) -> None:
+        self.words.append((position, self._store.position))
+
+
+def test_a_source_is_told_what_is_committed_and_nothing_else() -> None:
+    store = MemoryRows()
+    source = Telling(Listed(crowd(1), 4000 * SECOND), store)
+    finish(source, store, Limits(bundle=3, idle=0, pause=lambda _: None))
+    assert source.words
+    assert all(told == committed for told, committed in source.words)
+    assert source.words[-1][0] == store.position
+    finish(again := Telling(Listed(crowd(1), 4000 * SECOND), store), store)
+    assert again.words == [(store.position, store.position)]  # after a crash the last word may not have been said

@@ -18,6 +18,7 @@ from pipelines.local.plan import Plan
 from pipelines.local.poison import Placed, Refuse, refuse, separate
 from pipelines.local.steps import IN_ORDER, Network, Schedule, Site
 from transforms.batches import Pull
+from transforms.sources.source import Acknowledged
 from transforms.stores import faults
 from transforms.stores.transaction import Store
 
@@ -64,6 +65,8 @@ class Engine:
         self._transaction = store.begin()
         self._network = Network(plan, Site(self._transaction, hooks.schedule))
         self._reader = plan.source.open(store.position)
+        self._source = plan.source if isinstance(plan.source, Acknowledged) else None
+        self._told: bytes | None = None
         self._gauge = Gauge(hooks.status, hooks.head)
         self._watermark = store.stamp
         self._kept_at = perf_counter()
@@ -78,6 +81,7 @@ class Engine:
                         break
                     self._limits.pause(self._limits.idle)
             self._rest(stop)
+            self._tell()
         finally:
             self._gauge.write(self._network.steps)
 
@@ -196,7 +200,15 @@ class Engine:
             self.figures.events += sum(len(block.entries) for block in pull.items)
         if self._gauge.due():
             self._gauge.write(self._network.steps)
+            self._tell()
             self._retain()
+
+    def _tell(self) -> None:
+        """Let the source's server know what is committed; once a second is often enough."""
+        position = self._store.position
+        if self._source is not None and position is not None and position != self._told:
+            self._source.acknowledge(position)
+            self._told = position
 
     def _retain(self) -> None:
         keep_from = getattr(self._store, "keep_from", None)
