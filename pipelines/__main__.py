@@ -172,12 +172,14 @@ def play(data: Path, workspace: Path, files: tuple[Path, ...], columns: Path | N
 @click.option("--shards", type=_SHARDS, default=4, show_default=True, help="Virtual shards; fixed for a data folder.")
 @_KEEP
 @_NO_SYNC
+@_REDIS
 @brokers
 def run(data: Path, workspace: Path, lane: str, everything: bool, no_sync: bool, **more: Any) -> None:
-    """Run the job: one lane, or with --all door, lanes, sender and tables together."""
+    """Run the job: one lane, or with --all door, lanes, sender and tables together (--redis is for these).
+
+    With --kafka the topics must be there: see `rapport topics`. More doors and senders may join from elsewhere.
+    """
     config = Config(data, workspace, sync=not no_sync, **more)
-    if everything and config.kafka:
-        raise click.UsageError("--all is for one machine; with --kafka start each process, see `rapport --help`")
     if everything:
         from pipelines.together import run_all
 

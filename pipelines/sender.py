@@ -107,8 +107,8 @@ async def _loop(delivery: Delivery, intents: Intents, config: Config, stop: Call
             books.tend(delivery.clock.now())
             busy = delivery.turn(intents)
         except OSError as error:
-            remedy = "; free disk space" if error.errno else ""  # Redis says itself what to do
-            log.error("the sender's table cannot be written, nothing leaves: %s%s", error, remedy)
+            remedy = "; free disk space" if error.errno else ""  # Redis and Kafka say themselves what to do
+            log.error("nothing leaves now, it is tried again: %s%s", error, remedy)
             await asyncio.sleep(LATER)
             continue
         await asyncio.sleep(0 if busy else config.idle)

@@ -36,14 +36,17 @@ def commands(config: Config, *door_options: str) -> dict[str, list[str]]:
     """The command line of each process, by its name, in the order in which they start."""
     place = ["--data", str(config.data), "--workspace", str(config.workspace)]
     sync = [] if config.sync else ["--no-sync"]
+    if config.kafka:
+        place += ["--kafka", config.kafka, "--topics", config.topics]
+    shared = ["--redis", config.redis] if config.redis else []
     kept = [*place, "--keep", str(config.keep), *sync]
     start = [sys.executable, "-m", "pipelines"]
     lane = [*start, "run", *kept, "--shards", str(config.shards), "--lane"]
     return {
-        "door": [*start, "door", *kept, "--port", str(config.port), *door_options],
+        "door": [*start, "door", *kept, *shared, "--port", str(config.port), *door_options],
         "person": [*lane, "person"],
         "listen": [*lane, "listen"],
-        "sender": [*start, "send", *place, *sync],
+        "sender": [*start, "send", *place, *shared, *sync],
         "tables": [*start, "record", *place],
     }
 

@@ -18,12 +18,13 @@ from transforms.stores.rows import RowStore
 from transforms.stores.segments import Lock
 
 ROOT = Path(__file__).parents[2]
+KAFKA, REDIS = "--kafka broker:9092 --topics shop", "--redis redis://there/0"
 TAKES = {
-    "door": {"--keep 9", "--no-sync", "--port 7000"},
-    "person": {"--keep 9", "--no-sync", "--shards 3", "--lane person"},
-    "listen": {"--keep 9", "--no-sync", "--shards 3", "--lane listen"},
-    "sender": {"--no-sync"},
-    "tables": set(),
+    "door": {"--keep 9", "--no-sync", "--port 7000", KAFKA, REDIS},
+    "person": {"--keep 9", "--no-sync", "--shards 3", "--lane person", KAFKA},
+    "listen": {"--keep 9", "--no-sync", "--shards 3", "--lane listen", KAFKA},
+    "sender": {"--no-sync", KAFKA, REDIS},
+    "tables": {KAFKA},
 }
 """What each process must hear of, beside the folders."""
 
@@ -32,19 +33,20 @@ def test_every_process_hears_what_the_one_command_was_told(tmp_path: Path, monke
     told: list[Config] = []
     monkeypatch.setattr("pipelines.__main__.stopper", lambda: lambda: True)  # leaves the signals to pytest
     monkeypatch.setattr("pipelines.together.run_all", lambda config, stop: told.append(config) or 0)
-    options = ["--port", "7000", "--shards", "3", "--keep", "9", "--no-sync"]
+    options = ["--port", "7000", "--shards", "3", "--keep", "9", "--no-sync", *KAFKA.split(), *REDIS.split()]
     assert CliRunner().invoke(cli, ["run", "--all", "--data", str(tmp_path), *options]).exit_code == 0
-    lines = {name: " ".join(line) for name, line in commands(told[0], "--speed", "2").items()}
+    lines = {name: " ".join(line) for name, line in commands(told[0], "--start", "2026-01-01").items()}
     assert lines.keys() == TAKES.keys()
     for name, line in lines.items():
         assert {option for option in TAKES[name] if option in line} == TAKES[name]
         assert f"--data {tmp_path}" in line
-    assert lines["door"].endswith("--speed 2")
+    assert lines["door"].endswith("--start 2026-01-01")
 
 
 @pytest.mark.parametrize("name", TAKES)
 def test_every_command_line_is_one_that_the_program_takes(tmp_path: Path, name: str) -> None:
-    line = commands(Config(tmp_path, sync=False))[name]
+    config = Config(tmp_path, sync=False, kafka="broker:9092", redis="redis://there/0")
+    line = commands(config)[name]
     answer = CliRunner().invoke(cli, [*line[line.index("pipelines") + 1 :], "--help"])
     assert answer.exit_code == 0, answer.output
 
