@@ -9,7 +9,7 @@ from pipelines.config import Config
 from schemas.codec import unpack_many
 from schemas.failures import Refused
 from schemas.records import Block, Derived, Receipt
-from transforms.logic.events import event_of
+from transforms.logic.returns import derived_of
 from transforms.stores.log import LogReader
 
 DERIVED = "derived"
@@ -44,7 +44,7 @@ def _receipts(block: Block) -> Iterator[Receipt]:
         if entry.kind != DERIVED:
             continue
         try:
-            fact = event_of(entry, block, sequence)[0].fact
+            fact = derived_of(entry, block, sequence)[0].fact
         except Refused:
             continue
         if isinstance(fact, Receipt):
