@@ -123,6 +123,7 @@ class KafkaJournal:
                 outcome.produce(letter, giving_up, partial(_note, numbers, index) if index in telling else None)
             outcome.wait(giving_up + 1)
         finally:
+            self._settle(self._ticks)  # first: what was acknowledged before says nothing about now
             self._settle(outcome)
         self.counts = self.counts.after(draft.entries, draft.cursors)
         return [replace(change, sequence=numbers[change.sequence]) for change in draft.changes]
