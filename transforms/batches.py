@@ -18,6 +18,9 @@ from transforms.logic.shard import Outputs
 
 T = TypeVar("T")
 
+RECORD_BYTES = 500
+"""About how long a packed record is."""
+
 
 class Batch(Generic[T]):
     """Records of one kind that travel together."""
@@ -27,6 +30,11 @@ class Batch(Generic[T]):
 
     def __init__(self, items: Sequence[T]) -> None:
         self.items = items
+
+    @property
+    def count(self) -> int:
+        """How many records these are."""
+        return len(self.items)
 
     @classmethod
     def merge(cls, batches: Sequence[Self]) -> Self:
@@ -42,6 +50,10 @@ class Pull(Batch[Block]):
     """What one read of the firehose gave: blocks of the journal, oldest first."""
 
     record = Block
+
+    @property
+    def count(self) -> int:
+        return sum(len(block.entries) for block in self.items)
 
     @classmethod
     def merge(cls, batches: Sequence[Pull]) -> Pull:
@@ -124,6 +136,10 @@ class BatchCoder(Coder):
 
     def decode(self, encoded: bytes) -> Batch[Any]:
         return self.kind(unpack_many(encoded, self.kind.record))
+
+    def estimate_size(self, batch: Batch[Any]) -> int:
+        """About how many bytes: Beam asks at each output, for its gauges, and would else encode every batch twice."""
+        return RECORD_BYTES * batch.count
 
     def is_deterministic(self) -> bool:
         return True

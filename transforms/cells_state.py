@@ -1,6 +1,6 @@
 """State as cells: a snapshot, a bag of deltas behind it, and a version, for engines that keep Beam's own state.
 
-The shard itself stays in the worker's memory between batches. The version (a counter and a random nonce) is read with
+The shard itself stays in the worker's memory between batches. The version (a counter and a nonce) is read with
 every batch and fences that memory: after a failed or moved attempt it differs, and the shard is loaded again.
 
 `CellsDoFn` takes records as they arrive; `exact_state.ExactDoFn` waits until their order is certain.
@@ -24,7 +24,7 @@ from schemas.codec import pack, unpack
 from transforms.attempt import ring, run
 from transforms.batches import Batch, emit
 from transforms.disorder import Disorder
-from transforms.held import HELD, Held, Version
+from transforms.held import HELD, Held, Version, nonce
 from transforms.logic.shard import Outputs, Stage
 from transforms.resident import Resident
 from transforms.waiting import MILLISECOND
@@ -137,7 +137,7 @@ class Cells:
         number = held.version.number + 1 if held.version else 1
         if delta is not None:
             self._write(held, number.to_bytes(NUMBER), delta)
-        held.version = Version(number, secrets.token_bytes(8), over or 0)
+        held.version = Version(number, nonce(), over or 0)
         self._version.write(pack(held.version))
 
     def _write(self, held: Held, place: bytes, delta: bytes) -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import secrets
 from collections import OrderedDict
+from itertools import count
 from threading import Lock
 
 from msgspec import Struct
@@ -21,6 +24,29 @@ class Version(Struct, frozen=True, array_like=True, gc=False):
     number: int
     nonce: bytes
     over: int = 0
+
+
+class Nonces:
+    """Bytes that no other call gives, in this process or any other: 8 random ones drawn once a process, and a count.
+
+    That is all that the fence needs. Two attempts at a batch differ by the count if one process made both, however the
+    first one failed, and by the random bytes if two did (a restarted worker draws anew, and so does a forked one). The
+    count only rises, so memory of an attempt that Beam took back never equals cells written later. Bytes from the
+    system for each version would be a call into the kernel that lets go of the interpreter lock.
+    """
+
+    def __init__(self) -> None:
+        self._draw()
+        os.register_at_fork(after_in_child=self._draw)
+
+    def __call__(self) -> bytes:
+        return self._process + next(self._count).to_bytes(8)
+
+    def _draw(self) -> None:
+        self._process, self._count = secrets.token_bytes(8), count()
+
+
+nonce = Nonces()
 
 
 class Held(Struct):

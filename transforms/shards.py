@@ -14,7 +14,10 @@ from zlib import crc32
 
 from apache_beam import DoFn, ParDo, PTransform
 from apache_beam.pvalue import DoOutputsTuple, PCollection
+from apache_beam.transforms.window import GlobalWindow, TimestampedValue
 from apache_beam.typehints import KV
+from apache_beam.utils.timestamp import MAX_TIMESTAMP, Timestamp
+from apache_beam.utils.windowed_value import WindowedValue
 
 from transforms.batches import TAGS, Batch, typed
 from transforms.cells_state import CellsDoFn
@@ -36,6 +39,9 @@ about a millisecond on Flink. There, twenty bundles a second in three stages and
 core, however few the records; so eight for one or two workers, and about four for each further one.
 """
 
+GATHERED = 10_000
+"""About how many records wait in a bundle before they go on ahead of its end."""
+
 
 class Keyed(PTransform):
     """Batches of one kind through a stage; gives tagged outputs `TAGS`.
@@ -54,7 +60,8 @@ class Keyed(PTransform):
         self.state = state
 
     def expand(self, batches: PCollection) -> DoOutputsTuple:
-        split = ParDo(SplitDoFn(self.factory, self.batch, self.shards)).with_output_types(KV[int, self.batch])
+        cut = SplitDoFn if self.state == "rows" else GatherDoFn
+        split = ParDo(cut(self.factory, self.batch, self.shards)).with_output_types(KV[int, self.batch])
         keep = ParDo(self._keeper()).with_outputs(*TAGS)
         return typed(batches | "split by shard" >> split | "keep state" >> keep)
 
@@ -98,3 +105,34 @@ class SplitDoFn(DoFn):
                 parts[shard] = [item]
         for shard in sorted(parts):
             yield shard, self.batch(parts[shard])
+
+
+class GatherDoFn(SplitDoFn):
+    """Cuts a whole bundle into one batch for each shard that it touches, in the records' total order.
+
+    For engines that give a bundle in many batches: cut one by one, each keyed stage would make as many of every batch
+    as there are shards, and the third one would get them sixty-fold, a handful of records each. The embedded engine
+    merges the batches of a bundle itself.
+    """
+
+    def start_bundle(self) -> None:
+        self._parts: dict[int, list[Batch[Any]]] = {}
+        self._count = 0
+        self._time: Timestamp = MAX_TIMESTAMP
+
+    def process(self, batch: Batch[Any], time: Any = DoFn.TimestampParam) -> Iterator[TimestampedValue]:
+        for shard, part in super().process(batch):
+            self._parts.setdefault(shard, []).append(part)
+        self._count += batch.count
+        self._time = min(self._time, time)
+        if self._count >= GATHERED:
+            yield from (TimestampedValue(each, self._time) for each in self._gathered())
+
+    def finish_bundle(self) -> Iterator[WindowedValue]:
+        for each in self._gathered():
+            yield WindowedValue(each, self._time, (GlobalWindow(),))
+
+    def _gathered(self) -> Iterator[tuple[int, Batch[Any]]]:
+        for shard in sorted(self._parts):
+            yield shard, self.batch.merge(self._parts[shard])
+        self.start_bundle()

@@ -13,6 +13,7 @@ from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from engine_stages import Read, Tally, block, entry
 
 from schemas.records import SECOND, Block
+from transforms import shards
 from transforms.batches import Events, Pull
 from transforms.disorder import WINDOW, Disorder
 from transforms.shards import Keyed
@@ -71,11 +72,20 @@ FIRST, MIDDLE, LAST = (
 @pytest.mark.parametrize(
     ("blocks", "expected"), [((FIRST, MIDDLE, LAST), 0), ((FIRST, LAST, MIDDLE), 1), ((LAST, MIDDLE, FIRST), 3)]
 )
-def test_disorder_is_a_counter_of_the_stage(blocks: tuple[Block, ...], expected: int) -> None:
+def test_disorder_is_a_counter_of_the_stage(
+    blocks: tuple[Block, ...], expected: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert disordered(blocks) == 0, "expected the batches of one bundle to be put in order"
+    monkeypatch.setattr(shards, "GATHERED", 1)
+    assert disordered(blocks) == expected
+
+
+def disordered(blocks: tuple[Block, ...]) -> int:
+    """What the stage counts over blocks that arrive as one bundle."""
     pipeline = Pipeline(runner=FnApiRunner(), options=PipelineOptions([]))
     pulls = pipeline | Create([Pull([each]) for each in blocks], reshuffle=False).with_output_types(Pull)
     _ = pulls | ParDo(Read()).with_output_types(Events) | Keyed(Tally, Events, 2, "cells")
     result = pipeline.run()
     result.wait_until_finish()
     found = result.metrics().query(MetricsFilter().with_namespace("tally").with_name("disordered"))["counters"]
-    assert sum(each.committed for each in found) == expected
+    return sum(each.committed for each in found)
