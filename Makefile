@@ -8,7 +8,7 @@ DATA ?= data/demo
 FLINK = $(BIN)/python -m deploy.flink
 FLINK_JOB = --data $(DATA) --parallelism $(or $(PARALLELISM),1)
 .DEFAULT_GOAL := help
-.PHONY: help setup demo clean-demo test test-slow chaos lint types format bench real lock servers clean \
+.PHONY: help setup demo clean-demo test test-slow chaos cluster-soak lint types format bench real lock servers clean \
 	flink-install flink-up flink-submit flink-savepoint flink-restore flink-down flink-test bench-flink
 
 help: ## print this list
@@ -41,6 +41,9 @@ test-slow: $(VENV)/.dev ## the slow tests: many seeds, real processes
 
 chaos: $(VENV)/.dev ## 100 real kill -9 with work in flight; figures in build/chaos.json
 	$(BIN)/python -m pytest -m "chaos" --timeout 3000
+
+cluster-soak: $(VENV)/.dev ## two doors, two senders, a real Kafka and Redis, all killed for SECONDS (600); build/cluster.json
+	RAPPORT_SOAK=$(or $(SECONDS),600) $(BIN)/python -m pytest -s tests/chaos/test_cluster.py --timeout 3600
 
 servers: $(VENV)/.dev ## Kafka, Redis and Pub/Sub on this machine, as far as it has them; Ctrl-C stops them
 	$(BIN)/python tests/servers/up.py

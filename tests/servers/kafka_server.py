@@ -21,7 +21,7 @@ from confluent_kafka.admin import AdminClient
 
 VERSION = "3.9.0"
 CACHE = Path(os.environ.get("RAPPORT_SERVERS", Path.home() / ".cache" / "rapport"))
-PATIENCE = 60.0
+PATIENCE = 180.0
 _CLUSTER = "cmFwcG9ydC10ZXN0cy0wMA"
 _POM = f"""<project xmlns="http://maven.apache.org/POM/4.0.0"><modelVersion>4.0.0</modelVersion>
 <groupId>rapport</groupId><artifactId>kafka-for-tests</artifactId><version>1</version><packaging>pom</packaging>
