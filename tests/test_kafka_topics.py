@@ -7,6 +7,7 @@ import threading
 from itertools import count
 
 import pytest
+from confluent_kafka import KafkaError, KafkaException
 from intents import SECRET, intent
 from logs import event, one_of_each
 from sources import eventually, read, read_all
@@ -18,7 +19,8 @@ from schemas.single_object import decode
 from transforms.hand_over import publisher
 from transforms.logic.routing import NOWHERE, key_of, key_of_derived
 from transforms.sources.kafka import KafkaSource
-from transforms.topics.client import consumer
+from transforms.topics import BrokerError
+from transforms.topics.client import asked, consumer
 from transforms.topics.kafka import KafkaTopics
 
 _prefixes = count()
@@ -149,3 +151,24 @@ def test_reading_goes_on_while_more_is_published(topics: KafkaTopics) -> None:
     out.publish("feedback", [Derived("d1", "shop", 1, Ids(), Viewed("page"))])
     out.flush()
     assert unpack(read(reader, 1)[0].entries[0].body, Derived).id == "d1"
+
+
+@pytest.mark.parametrize("code", [KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE])
+def test_a_partition_that_looks_for_its_leader_is_asked_again(code: int) -> None:
+    answers = iter((KafkaException(KafkaError(code)), KafkaException(KafkaError(code)), 7))
+
+    def question() -> int:
+        found = next(answers)
+        if isinstance(found, KafkaException):
+            raise found
+        return found
+
+    assert asked(question, "shop.records") == 7
+
+
+def test_a_question_that_no_waiting_answers_is_told() -> None:
+    def question() -> None:
+        raise KafkaException(KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED))
+
+    with pytest.raises(BrokerError, match="expected an answer of Kafka"):
+        asked(question, "shop.records")

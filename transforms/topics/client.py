@@ -23,7 +23,11 @@ ANSWER = 10.0
 """Seconds that a broker may take to answer a question at the start."""
 _STAMPED = "LogAppendTime"
 _STAMPS = "message.timestamp.type"
-_NOT_YET = (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError.LEADER_NOT_AVAILABLE)
+_NOT_YET = (
+    KafkaError.UNKNOWN_TOPIC_OR_PART,
+    KafkaError.LEADER_NOT_AVAILABLE,
+    KafkaError.NOT_LEADER_FOR_PARTITION,
+)
 _AGAIN = 0.05
 
 T = TypeVar("T")
@@ -74,11 +78,21 @@ def _common(servers: str) -> dict[str, Any]:
 
 
 def asked(question: Callable[[], T], what: str) -> T:
-    """The broker's answer. Raises BrokerError."""
-    try:
-        return question()
-    except KafkaException as error:
-        raise BrokerError(f"{what}: expected an answer of Kafka, got {reason(error)}") from error
+    """The broker's answer, asked for again while a partition has no leader yet. Raises BrokerError."""
+    giving_up = time.monotonic() + ANSWER
+    while True:
+        try:
+            return question()
+        except KafkaException as error:
+            if not _passing(error) or time.monotonic() > giving_up:
+                raise BrokerError(f"{what}: expected an answer of Kafka, got {reason(error)}") from error
+            time.sleep(_AGAIN)
+
+
+def _passing(error: KafkaException) -> bool:
+    """Whether it will be well in a moment: a topic was made, or a leader was lost, just now."""
+    inner = error.args[0]
+    return isinstance(inner, KafkaError) and inner.code() in _NOT_YET
 
 
 def reason(error: KafkaException | KafkaError) -> str:
@@ -149,6 +163,6 @@ def _setting(admin: AdminClient, topic: str, name: str) -> str:
         try:
             return str(admin.describe_configs([resource])[resource].result(ANSWER)[name].value)
         except KafkaException as error:
-            if error.args[0].code() not in _NOT_YET or time.monotonic() > giving_up:
+            if not _passing(error) or time.monotonic() > giving_up:
                 raise BrokerError(f"{topic}: expected its settings, got {reason(error)}") from error
             time.sleep(_AGAIN)
