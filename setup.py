@@ -21,10 +21,11 @@ COLLECTOR = ["starlette>=1.10", "uvicorn[standard]>=0.54", "aiohttp>=3.14"]
 NLP = ["py3langid>=0.4"]
 KAFKA = ["confluent-kafka>=2.16,<3"]
 REDIS = ["redis[hiredis]>=8.1"]  # the same client with a reader in C
+MAIL = ["aiosmtplib>=5.1", "dkimpy>=1.1.8"]
 ANALYST = ["duckdb>=2.0"]
 DATAFLOW = ["apache-beam[gcp]>=2.77,<2.78"]  # only where the job is handed in; it brings a package called `tests`
 TRAIN = ["scikit-learn>=1.9", "onnx>=1.23"]
-TEST = ["pytest>=9", "pytest-xdist>=3.8", "pytest-timeout>=2.4", "hypothesis>=6.170", "psutil"]
+TEST = ["pytest>=9", "aiosmtpd>=1.4.6", "pytest-xdist>=3.8", "pytest-timeout>=2.4", "hypothesis>=6.170", "psutil"]
 LINT = ["ruff==0.17.6", "mypy==2.4.1"]
 
 setup(
@@ -58,13 +59,14 @@ setup(
         "nlp": NLP,
         "kafka": KAFKA,
         "redis": REDIS,
+        "mail": MAIL,
         "analyst": ANALYST,
         "dataflow": DATAFLOW,
         "train": TRAIN,
         "test": TEST,
         "lint": LINT,
         "demo": [*COLLECTOR, *NLP, *ANALYST, "setuptools>=80"],  # setuptools installs the console script
-        "all": [*COLLECTOR, *NLP, *KAFKA, *REDIS, *ANALYST, *TRAIN, *TEST, *LINT, "setuptools>=80"],
+        "all": [*COLLECTOR, *NLP, *KAFKA, *REDIS, *MAIL, *ANALYST, *TRAIN, *TEST, *LINT, "setuptools>=80"],
     },
     entry_points={"console_scripts": ["rapport = pipelines.__main__:main"]},
 )

@@ -11,16 +11,16 @@ from typing import Any
 from pipelines.books import Books, OwnBooks, ReceiptsLog, SharedBooks
 from pipelines.brokers import IntentsTopic, ReceiptsTopic, relaying
 from pipelines.clock import Follower, open_clock
-from pipelines.config import Config, ConfigError
+from pipelines.config import Config
 from pipelines.history import receipts_of
+from pipelines.outlets import open_outlet
 from pipelines.status import Status
 from pipelines.workspace import load
 from schemas import workspace
 from schemas.codec import unpack_many
 from schemas.records import Message
-from transforms.channels import Channel, ChannelError
+from transforms.channels import Channel
 from transforms.channels.recorder import Recorder
-from transforms.channels.webhook import Secret, Webhook
 from transforms.deliver import Delivery
 from transforms.stores.lease import LeaseLost
 from transforms.stores.log import LogReader
@@ -142,20 +142,11 @@ def figures(delivery: Delivery) -> dict[str, Any]:
 def open_channels(tenants: workspace.Workspace, config: Config, clock: Follower) -> dict[Way, Channel]:
     """Every way out of the workspace. Raises ConfigError naming a sink that cannot be opened; nothing is open then."""
     sinks = {(name, to): sink for name, tenant in tenants.tenants.items() for to, sink in tenant.sinks.items()}
-    found: dict[Way, Channel] = {way: _webhook(way, sink) for way, sink in sinks.items() if sink.kind != "recorder"}
+    found: dict[Way, Channel] = {way: open_outlet(way, sink) for way, sink in sinks.items() if sink.kind != "recorder"}
     if len(found) < len(sinks):
         recorder = Recorder(config.data / "sent" / "recorder.jsonl", clock.now, sync=config.sync)
         found.update({way: recorder for way, sink in sinks.items() if sink.kind == "recorder"})
     return found
-
-
-def _webhook(way: Way, sink: workspace.Sink) -> Webhook:
-    try:
-        if sink.kind != "webhook":
-            raise ChannelError(f"kind: expected recorder or webhook, got {sink.kind!r}")
-        return Webhook(sink.url, Secret.resolve(sink.secret), allow_private=sink.allow_private)
-    except ChannelError as error:
-        raise ConfigError(f"{'/'.join(way)}: {error}") from None
 
 
 class IntentsLog:

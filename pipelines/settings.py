@@ -9,6 +9,7 @@ from typing import TypeVar
 from urllib.parse import urlsplit
 from zoneinfo import available_timezones
 
+from pipelines.mail_settings import mail_server, secret
 from schemas.fields import Fields, amount, duration, nearest, one_of, shown, truth, whole, word
 from schemas.records import CLAIMED, DAY, HOUR, MINUTE, TRUSTED
 from schemas.strict_yaml import plain
@@ -24,7 +25,6 @@ _IDENTIFIER = re.compile(r"[a-z][a-z0-9]*([._-][a-z0-9]+)*")
 _LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Z]{2})?")
 _HANDLE = re.compile(r"[a-z][a-z0-9]*:[^\s:@A-Z]{1,64}")
 _KEY = re.compile(r"[A-Za-z0-9_-]{16,128}")
-_SECRET = re.compile(r"secret://[A-Za-z][A-Za-z0-9_-]{0,63}")
 
 
 def finished(entry: Fields, setting: S) -> S:
@@ -70,14 +70,17 @@ def brand(entry: Fields) -> Brand:
     return finished(entry, Brand(name, tuple(dict.fromkeys((name, *words))), handles))
 
 
-def sink(entry: Fields) -> Sink:
+def sink(entry: Fields, channel: str) -> Sink:
     """Where a channel's messages go."""
-    kind = entry.need("sink", one_of(("recorder", "webhook")), "recorder")
+    kinds = ("recorder", "webhook", "smtp") if channel == "email" else ("recorder", "webhook")
+    kind = entry.need("sink", one_of(kinds), "recorder")
     if kind == "recorder":
         return finished(entry, Sink(kind))
+    if kind == "smtp":
+        return finished(entry, Sink(kind, mail=mail_server(entry)))
     private = entry.take("allow_private", truth, False)
     url = entry.need("url", _any_url if private else _url, "")
-    return finished(entry, Sink(kind, url, entry.need("secret", _secret, ""), allow_private=private))
+    return finished(entry, Sink(kind, url, entry.need("secret", secret, ""), allow_private=private))
 
 
 def caps(fields: Fields) -> tuple[Cap, ...]:
@@ -169,9 +172,3 @@ def _any_url(value: object) -> str:
 def _is_url(value: object, schemes: tuple[str, ...]) -> bool:
     parts = urlsplit(value) if isinstance(value, str) else urlsplit("")
     return parts.scheme in schemes and bool(parts.hostname) and not parts.username
-
-
-def _secret(value: object) -> str:
-    if not isinstance(value, str) or not _SECRET.fullmatch(value):
-        raise ValueError("a reference secret://NAME (the value itself stands in RAPPORT_SECRET_NAME, never here)")
-    return value

@@ -10,7 +10,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from schemas.fields import Fields, nearest, shown
 from schemas.records import Item, OrderPlaced, SegmentChange, Traits
 from schemas.strict_yaml import Node, plain
-from schemas.triggers import PARTS, TRIGGERS
+from schemas.triggers import MORE_PARTS, PARTS, TRIGGERS
 from schemas.workspace import Content
 from transforms.logic.render import RenderFailed, compiled, fill
 from transforms.logic.words import CartWords, OrderWords
@@ -46,7 +46,8 @@ class Writing:
             if block is None:
                 fields.note(fields.line, f"expected {channel} with {' and '.join(PARTS[channel])}, got none; add it")
                 continue
-            parts = self._parts(block, PARTS[channel])
+            more = tuple(part for part in MORE_PARTS.get(channel, ()) if part in block)
+            parts = self._parts(block, PARTS[channel] + more)
             late = self._late(block, channel)
             block.done()
             content[channel] = {
@@ -61,7 +62,8 @@ class Writing:
         variant = block.child("late", f"{channel} late")
         if variant is None:
             return {}
-        late = self._parts(variant, tuple(part for part in PARTS[channel] if part in variant))
+        known = PARTS[channel] + MORE_PARTS.get(channel, ())
+        late = self._parts(variant, tuple(part for part in known if part in variant))
         variant.done()
         return late
 
@@ -97,15 +99,15 @@ class Writing:
         if len(text) > LONGEST:
             block.note(node.line, f"{name}: expected at most {LONGEST} characters, got {len(text)}; shorten it")
             return ""
-        for problem in problems(self._trigger, text):
+        for problem in problems(self._trigger, text, html=name == "html"):
             block.note(node.line, f"{name}: {problem}")
         return text
 
 
-def problems(trigger: str, template: str) -> list[str]:
+def problems(trigger: str, template: str, *, html: bool = False) -> list[str]:
     """What is wrong with a template of `trigger`: it does not compile, or fails for some person."""
     try:
-        compiled(template)
+        compiled(template, html=html)
     except RenderFailed as error:
         return [f"expected a template that may go live: {error}"]
     known = sorted(next(_trials(trigger)))
@@ -113,13 +115,13 @@ def problems(trigger: str, template: str) -> list[str]:
     if unknown:
         hint = nearest(unknown[0], known) or f"; known are {', '.join(known)}"
         return [f"expected words of {trigger}, got {unknown[0]}{hint}"]
-    return _failures(trigger, template)
+    return _failures(trigger, template, html=html)
 
 
-def _failures(trigger: str, template: str) -> list[str]:
+def _failures(trigger: str, template: str, *, html: bool) -> list[str]:
     for words in _trials(trigger):
         try:
-            fill(template, words)
+            fill(template, words, html=html)
         except RenderFailed as error:
             return [f"expected a template that suits everybody, got {error} for a hostile name; guard it"]
     return []

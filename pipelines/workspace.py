@@ -190,7 +190,7 @@ class _Folder:
             line = fields.line_of(name)
             fields.node(name)
             fields.note(line, f"expected a channel ({', '.join(PARTS)}), got {name}{nearest(name, PARTS)}")
-        return {name: settings.sink(entry) for name, entry in given.items() if entry is not None}
+        return {name: settings.sink(entry, name) for name, entry in given.items() if entry is not None}
 
     def _campaigns(self, around: Surroundings) -> Iterator[Campaign]:
         folder = self._place / "campaigns"

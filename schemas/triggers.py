@@ -95,3 +95,6 @@ PARTS: dict[str, tuple[str, ...]] = {
     "webhook": ("text",),
 }
 """The channels that exist and the parts that a message on each must have."""
+
+MORE_PARTS: dict[str, tuple[str, ...]] = {"email": ("html",)}
+"""Parts that a message may have besides."""

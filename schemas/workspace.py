@@ -25,16 +25,45 @@ class Brand(Setting, frozen=True):
     handles: tuple[str, ...] = ()
 
 
-class Sink(Setting, frozen=True):
-    """Where a channel's messages go. `kind` is recorder or webhook; `secret` is a reference, never the value.
+class Dkim(Setting, frozen=True):
+    """Under which name mails are signed; `key` is a reference to a secret."""
 
-    `allow_private` lets a webhook call hosts inside one's own network.
+    domain: str
+    selector: str
+    key: str
+
+
+class MailServer(Setting, frozen=True):
+    """Where and how mails are handed in. `tls` is implicit, starttls or none; `password` is a reference to a secret.
+
+    `connections` at a time, `rate` mails a second. `again`: a mail in doubt is sent again.
+    """
+
+    host: str
+    port: int
+    tls: str
+    name: str
+    address: str
+    reply_to: str = ""
+    user: str = ""
+    password: str = ""
+    dkim: Dkim | None = None
+    connections: int = 4
+    rate: int = 10
+    again: bool = False
+
+
+class Sink(Setting, frozen=True):
+    """Where a channel's messages go. `kind` is recorder, webhook or smtp; `secret` is a reference, never the value.
+
+    `allow_private` lets a webhook call hosts inside one's own network; `mail` is there if the kind is smtp.
     """
 
     kind: str
     url: str = ""
     secret: str = ""
     allow_private: bool = False
+    mail: MailServer | None = None
 
 
 class Content(Setting, frozen=True):

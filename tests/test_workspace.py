@@ -15,6 +15,7 @@ from schemas.fields import amount, duration, share
 from schemas.records import DAY, HOUR, MINUTE
 from schemas.strict_yaml import MAX_BYTES, parse, plain
 from schemas.triggers import TRIGGERS
+from transforms.logic import render
 
 
 def found(text: str) -> list[str]:
@@ -229,7 +230,7 @@ def test_the_version_follows_the_content_and_nothing_else(shop: Path) -> None:
             "sink: recorder",
             "sink: recoder",
             1,
-            "sink: expected one of recorder, webhook (did you mean recorder?), got 'recoder'",
+            "sink: expected one of recorder, smtp, webhook (did you mean recorder?), got 'recoder'",
         ),
         (
             "channels.yaml",
@@ -237,6 +238,48 @@ def test_the_version_follows_the_content_and_nothing_else(shop: Path) -> None:
             "sink: webhook, url: 'https://example.org', secret: whsec_abc",
             1,
             "secret: expected a reference secret://NAME",
+        ),
+        (
+            "channels.yaml",
+            "sink: recorder",
+            "sink: smtp, host: mail.example, from: not an address",
+            1,
+            "from: expected a name and an address such as Fernweh <hello@fernweh.example>, got 'not an address'",
+        ),
+        (
+            "channels.yaml",
+            "sink: recorder",
+            "sink: smtp, host: mail.example, from: a@b.example, user: shop, password: hunter2",
+            1,
+            "password: expected a reference secret://NAME",
+        ),
+        (
+            "channels.yaml",
+            "sink: recorder",
+            "sink: smtp, host: mail.example, from: a@b.example, tls: none, user: shop, password: secret://mail",
+            1,
+            "user: expected encryption where a password is sent",
+        ),
+        (
+            "channels.yaml",
+            "sink: recorder",
+            "sink: smtp, host: 'mail.example:25', from: a@b.example",
+            1,
+            "host: expected the name of a host such as smtp.example.org, got 'mail.example:25'",
+        ),
+        (
+            "channels.yaml",
+            "sink: recorder",
+            "sink: smtp, host: mail.example, from: a@b.example, dkim: {domain: b.example, key: secret://dkim}",
+            1,
+            "expected selector in dkim, got none; add it",
+        ),
+        (
+            "channels.yaml",
+            "email: {sink: recorder",
+            "sms: {sink: smtp",
+            1,
+            "sink: expected one of recorder, webhook, got 'smtp'",
         ),
         (
             "channels.yaml",
@@ -403,3 +446,16 @@ def test_the_guide_knows_every_trigger() -> None:
     guide = (SAMPLE.parents[2] / "docs" / "workspace.md").read_text("utf-8")
     for name, trigger in TRIGGERS.items():
         assert f"| `{name}` | {trigger.says}" in guide
+
+
+def test_a_mail_may_have_html_in_which_values_are_escaped(shop: Path) -> None:
+    file = shop / "campaigns" / "welcome.yaml"
+    text = file.read_text("utf-8")
+    file.write_text(text.replace("email:\n", "email:\n  html: '<b>{{ first_name }}</b>'\n", 1), "utf-8")
+    (campaign,) = (each for each in load(shop).tenants["wanderlodge"].campaigns if each.name == "welcome")
+    assert campaign.content["email"]["en"].parts["html"] == "<b>{{ first_name }}</b>"
+    written = render.body(campaign.content["email"]["en"], {"first_name": "<i>"})
+    assert b"<b>&lt;i&gt;</b>" in written
+    file.write_text(text.replace("email:\n", "email:\n  html: '{{ nobody }}'\n", 1), "utf-8")
+    with pytest.raises(WorkspaceError, match="html: expected words of welcome, got nobody"):
+        load(shop)

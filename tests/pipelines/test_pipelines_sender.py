@@ -187,7 +187,7 @@ def test_a_paused_sender_that_wakes_after_another_took_over_begins_nothing(tmp_p
     [
         (Setting("webhook", "https://shop.example/hook", "secret://none"), "RAPPORT_SECRET_NONE"),
         (Setting("webhook", "https://10.0.0.1/hook", "secret://test"), "public address"),
-        (Setting("pigeon"), "expected recorder or webhook, got 'pigeon'"),
+        (Setting("pigeon"), "expected recorder, webhook or smtp, got 'pigeon'"),
     ],
 )
 def test_a_sink_that_cannot_be_opened_is_named(

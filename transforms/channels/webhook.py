@@ -19,11 +19,11 @@ from aiohttp import ClientConnectorError, ClientError, ClientSession, ClientTime
 from schemas.records import DAY, SECOND, Message
 from transforms.channels import ChannelError
 from transforms.channels.addresses import PrivateAddress, PublicResolver, is_public
+from transforms.channels.secret import resolve, variable_of
 from transforms.logic.delivery import ACCEPTED, AGAIN, CONFLICT, GONE, NEVER, Answer, Sink
 
 TIMEOUT = 20.0
 LIMIT = 20_000
-_REFERENCE = "secret://"
 
 
 class Secret:
@@ -37,12 +37,8 @@ class Secret:
     @classmethod
     def resolve(cls, reference: str, environment: Mapping[str, str] = os.environ) -> Self:
         """The secret that `secret://NAME` stands for: RAPPORT_SECRET_NAME, `whsec_…`, several parted by spaces."""
-        if not reference.startswith(_REFERENCE):
-            raise ChannelError("secret: expected a reference secret://NAME, got something else (values never go here)")
-        variable = f"RAPPORT_SECRET_{reference.removeprefix(_REFERENCE).upper().replace('-', '_')}"
-        value = environment.get(variable, "")
-        if not value:
-            raise ChannelError(f"secret: expected {variable} in the environment (whsec_ and base64), it is not set")
+        variable = variable_of(reference)
+        value = resolve(reference, "whsec_ and base64", environment).reveal()
         return cls(tuple(_key(part, variable) for part in value.split()))
 
     def sign(self, content: bytes) -> str:

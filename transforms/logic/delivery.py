@@ -35,7 +35,7 @@ class Sink(Record, frozen=True):
 
     `klass` A honours keys, B can be asked whether it has a key, C neither. `window` is how long it remembers a key
     and `limit` the largest body in bytes; `lanes` attempts run at a time, started at `rate` a second in bursts of
-    `burst`.
+    `burst`. `again`: a sink of class C is given again what is in doubt, and may then have it twice.
     """
 
     klass: str
@@ -44,6 +44,12 @@ class Sink(Record, frozen=True):
     lanes: int = 64
     rate: float = 2000.0
     burst: float = 500.0
+    again: bool = False
+
+    @property
+    def ends_doubt(self) -> bool:
+        """Whether nothing that is in doubt is tried again, because the sink could not tell that it comes again."""
+        return self.klass == "C" and not self.again
 
 
 class Answer(Record, frozen=True):
@@ -126,7 +132,7 @@ def settle(send: Send, answer: Answer, sink: Sink, now: int) -> Send:
     doubtful = replace(send, doubt=send.doubt or answer.doubt)
     if answer.verdict in (NEVER, GONE):
         return _give_up(doubtful, answer.code, now)
-    if doubtful.doubt and sink.klass == "C":
+    if doubtful.doubt and sink.ends_doubt:
         return _end(doubtful, IN_DOUBT, answer.code, now)
     due = now + wait(doubtful, answer)
     if doubtful.attempts >= len(SCHEDULE) or due >= horizon(doubtful, sink):
@@ -137,7 +143,7 @@ def settle(send: Send, answer: Answer, sink: Sink, now: int) -> Send:
 def recover(send: Send, sink: Sink, now: int) -> Send:
     """A send whose attempt a crash cut short: tried again at once where the sink can tell, else in doubt."""
     doubtful = replace(send, doubt=True, code=CRASHED)
-    if sink.klass == "C" or now >= horizon(send, sink):
+    if sink.ends_doubt or now >= horizon(send, sink):
         return _end(doubtful, IN_DOUBT, CRASHED, now)
     return replace(doubtful, state=WAITING, due=now)
 
