@@ -225,6 +225,7 @@ def submit(
 @_NO_SYNC
 @_REDIS
 @brokers
+@click.option("--hold", is_flag=True, help="Wait with each message for the cluster job's checkpoint: no ghosts, later.")
 def send(data: Path, workspace: Path, no_sync: bool, redis: str, **kafka: Any) -> None:
     """Deliver what the job decided."""
     from pipelines.sender import run as run_sender

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from pipelines.config import Config
 from schemas.records import Derived, Message
 from transforms.stores.journal import last_counts
+from transforms.surroundings import OpenIntents
 from transforms.topics import Topics
 from transforms.topics.relay import Relay, relay_while, relayed
 
@@ -72,6 +73,17 @@ def rows_of(config: Config) -> dict[str, Callable[[int], TopicFrames]]:
     return {f"rows-{number}": partial(TopicFrames, topic, number) for number in range(count)}
 
 
+def intents_topic(config: Config, position: bytes) -> OpenIntents:
+    """The intents behind a place; with `config.hold` each once a checkpoint of the job on a cluster knows of it."""
+    found = IntentsTopic(config, position)
+    if not config.hold:
+        return found
+    from transforms.topics.client import JOB
+    from transforms.topics.hold import Checkpoints, HeldIntents
+
+    return HeldIntents(found, Checkpoints(config.kafka, config.topics, (JOB, "person")))
+
+
 class IntentsTopic:
     """Intents from the topic to which a job on a cluster hands them over."""
 
@@ -79,10 +91,13 @@ class IntentsTopic:
         from transforms.topics.reader import Topic, TopicReader
 
         self._reader = TopicReader(Topic(config.kafka, config.topics, "intents"), position)
+        self.stamp = 0
 
     def read(self) -> list[Message]:
-        """What has been handed over since the last call."""
-        return [record for record in self._reader.read() if isinstance(record, Message)]
+        """What has been handed over since the last call; `stamp` is when the broker took the newest (microseconds)."""
+        placed = self._reader.read_placed()
+        self.stamp = max([self.stamp, *(letter.timestamp()[1] * 1000 for letter, _ in placed)])
+        return [record for _, record in placed if isinstance(record, Message)]
 
     def position(self) -> bytes:
         return self._reader.position()

@@ -33,7 +33,7 @@ class Config:
     journal time the journal and the lanes' logs go back at least: a replay needs all of them.
     `redis` is the URL of a Redis that several doors and senders share; empty: suppression and sends are kept in `data`.
     `kafka` is where brokers answer (host:port, several with commas; empty: the embedded journal), `topics` what the
-    names of all topics begin with.
+    names of all topics begin with. With `hold` the sender waits with each intent for the job's checkpoint behind it.
     """
 
     data: Path
@@ -50,6 +50,7 @@ class Config:
     redis: str = ""
     kafka: str = ""
     topics: str = "rapport"
+    hold: bool = False
 
     def __post_init__(self) -> None:
         if self.state not in ("rows", "cells"):
@@ -66,6 +67,8 @@ class Config:
             raise ConfigError(f"keep: expected 1 to 36500 days, got {self.keep}")
         if self.kafka:
             self._check_kafka()
+        elif self.hold:
+            raise ConfigError("hold: expected --kafka; what the embedded engine hands over is always committed")
         if not self.workspace.is_dir():
             raise ConfigError(f"workspace: expected a folder, {self.workspace} is none; see `rapport check --help`")
         if self.data.exists() and not self.data.is_dir():

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.books import Books, OwnBooks, ReceiptsLog, SharedBooks
-from pipelines.brokers import IntentsTopic, ReceiptsTopic, relaying
+from pipelines.brokers import ReceiptsTopic, intents_topic, relaying
 from pipelines.clock import Follower, open_clock
 from pipelines.config import Config
 from pipelines.history import receipts_of
@@ -75,7 +75,7 @@ async def _deliver(
     books: Books, config: Config, clock: Follower, channels: Mapping[Way, Channel], stop: Callable[[], bool]
 ) -> None:
     position = books.sends.position
-    intents = IntentsTopic(config, position) if config.kafka else IntentsLog(config.folder("person"), position)
+    intents = intents_topic(config, position) if config.kafka else IntentsLog(config.folder("person"), position)
     delivery = Delivery(books.sends, channels, books.suppression, clock, books.lease, books.limits)
     try:
         await _loop(delivery, books.intents(intents), config, stop, books)

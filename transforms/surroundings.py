@@ -43,6 +43,12 @@ class Intents(Protocol):
         """All that was read is durable in the sender's table: it need not be read again."""
 
 
+class OpenIntents(Intents, Protocol):
+    """Intents from somewhere that is closed at the end."""
+
+    def close(self) -> None: ...
+
+
 class Sends(Protocol):
     """The table of sends. What is staged is seen by this sender at once and durable after `commit`.
 
