@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 import worlds
-from flink_lane import Growing, Lane, World, kill, plain, workers, write
+from flink_lane import Growing, Lane, World, expect_equal, flink, kill, workers, write
 
 from deploy.flink.cluster import Cluster
-from deploy.flink.install import install, missing
+from deploy.flink.install import missing
 from schemas.records import HOUR, MINUTE, Block
 
 pytestmark = [
@@ -28,17 +28,15 @@ FEED = 30.0
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> World:
-    return World.of(worlds.TENANT, worlds.blocks(7), tmp_path_factory.mktemp("world"))
+    world = World.of(worlds.TENANT, worlds.blocks(7), tmp_path_factory.mktemp("world"))
+    assert world.expected.failures, "expected records that are refused, each alone in its batch"
+    return world
 
 
 @pytest.fixture(scope="module", params=["heap", "rocksdb"])
 def cluster(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    cluster = Cluster(tmp_path_factory.mktemp("flink"), print)
-    try:
-        cluster.up(install(print), request.param)
+    with flink(tmp_path_factory.mktemp("flink"), request.param) as cluster:
         yield cluster
-    finally:
-        cluster.down()
 
 
 @pytest.fixture
@@ -48,18 +46,6 @@ def lane(world: World, cluster: Cluster, tmp_path: Path) -> Iterator[Lane]:
         yield lane
     finally:
         lane.cancel()
-
-
-def expect_equal(lane: Lane, world: World) -> int:
-    """Exactly what the embedded engine hands over; gives how many records left more than once."""
-    found, expected = plain(lane.told(), world.until), plain(world.expected, world.until)
-    assert {topic for topic, _ in expected} >= {"intents", "rows"}
-    assert world.expected.failures, "expected records that are refused, each alone in its batch"
-    assert not set(expected) - set(found), "missing"
-    assert not set(found) - set(expected), "not what the embedded engine says"
-    keys = {message.key for message in lane.told().messages if message.decided_at <= world.until}
-    assert len(keys) == len({record for topic, record in found if topic == "intents"}), "one key, other bytes"
-    return (found - expected).total()
 
 
 @pytest.mark.parametrize("parallelism", [1, 2])

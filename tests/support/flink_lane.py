@@ -7,8 +7,8 @@ import signal
 import threading
 import time
 from collections import Counter
-from collections.abc import Sequence
-from contextlib import closing
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from shop import SECRET
 from told import Told, live, when
 
 from deploy.flink.cluster import Cluster
+from deploy.flink.install import install
 from deploy.flink.rest import wait
 from models.registry import Models
 from pipelines.flink import Flink, submit
@@ -29,12 +30,24 @@ from schemas.codec import pack, pack_many
 from schemas.records import SECOND, Block, Classification, Derived, Said
 from schemas.workspace import Tenant
 from transforms.sources.journal import JournalSource
+from transforms.sources.source import Source
 from transforms.stores.log import LogWriter
 from transforms.stores.memory import MemoryRows
 from transforms.topics.folder import KINDS, FolderTopics, read
 
 PATIENCE = 120
 """Seconds until what must come has come: the machine may have others to serve."""
+
+
+@contextmanager
+def flink(folder: Path, state: str = "heap") -> Iterator[Cluster]:
+    """A cluster of its own in a folder, stopped at the end whatever happens."""
+    cluster = Cluster(folder, print)
+    try:
+        cluster.up(install(print), state)
+        yield cluster
+    finally:
+        cluster.down()
 
 
 @dataclass
@@ -60,36 +73,46 @@ class World:
         """Play door and sender once, keep the journal, and read it with both lanes on the embedded engine."""
         journal, _ = live(tenant, blocks)
         write(folder / "complete", journal)
-        topics: dict[str, list[Any]] = {}
-        for lane in LANES:  # each is an engine of its own
-            store = MemoryRows()
-            pipeline = Pipeline(options=PipelineOptions([]))
-            job = Job({tenant.name: tenant}, SECRET, Models())
-            build(pipeline, JournalSource(folder / "complete", end=True), job, (lane,))
-            engine = EmbeddedRunner(store, Limits(bundle=100, idle=0.0)).open(pipeline)
-            engine.run_until_done()
-            engine.close()
-            for topic, records in store.topics.items():
-                topics.setdefault(topic, []).extend(records)
-        return cls(tenant, journal, Told(topics))
+        return cls(tenant, journal, replayed(tenant, JournalSource(folder / "complete", end=True)))
+
+
+def replayed(tenant: Tenant, source: Source, secret: bytes = SECRET) -> Told:
+    """What both lanes make of a complete journal on the embedded engine."""
+    topics: dict[str, list[Any]] = {}
+    for lane in LANES:  # each is an engine of its own
+        store = MemoryRows()
+        pipeline = Pipeline(options=PipelineOptions([]))
+        build(pipeline, source, Job({tenant.name: tenant}, secret, Models()), (lane,))
+        engine = EmbeddedRunner(store, Limits(bundle=100, idle=0.0)).open(pipeline)
+        engine.run_until_done()
+        engine.close()
+        for topic, records in store.topics.items():
+            topics.setdefault(topic, []).extend(records)
+    return Told(topics)
 
 
 class Lane:
     """The job on a cluster, reading a journal in `folder`, its records leaving to files beside it."""
 
-    def __init__(
-        self, cluster: Cluster, folder: Path, tenant: Tenant, *, order: str = "exact", shards: int = 4
-    ) -> None:
-        self.cluster = cluster
+    def __init__(self, cluster: Cluster, folder: Path, tenant: Tenant, **changes: Any) -> None:
+        """`changes` are to the job: its order, shards, grain or secret."""
+        self.cluster, self.tenant = cluster, tenant
         self.journal = folder / "journal"
         self.out = folder / "topics"
-        self._job = Job({tenant.name: tenant}, SECRET, Models(), shards, "cells", FolderTopics(self.out), order)
+        chosen = {"secret": SECRET, "shards": 4, "order": "exact", "topics": FolderTopics(self.out), **changes}
+        self._job = Job({tenant.name: tenant}, models=Models(), state="cells", **chosen)
 
     def start(
-        self, parallelism: int = 1, savepoint: str = "", *, end: bool = False, lanes: tuple[str, ...] = LANES
+        self,
+        parallelism: int = 1,
+        savepoint: str = "",
+        *,
+        end: bool = False,
+        lanes: tuple[str, ...] = LANES,
+        settings: Mapping[str, str] | None = None,
     ) -> None:
-        """Submit the job, from a savepoint if one is given."""
-        flink = Flink(self.cluster.job_server, parallelism, savepoint=savepoint, end=end)
+        """Submit the job, from a savepoint if one is given; its workers' environment has `settings` beside ours."""
+        flink = Flink(self.cluster.job_server, parallelism, savepoint=savepoint, end=end, settings=settings or {})
         submit(JournalSource(self.journal, end=end), self._job, flink, lanes)
 
     def stop(self) -> str:
@@ -119,6 +142,12 @@ class Lane:
         expected = set(plain(world.expected, world.until))
         wait("all that must come out", lambda: not expected - set(plain(self.told(), world.until)), PATIENCE)
 
+    def until_checkpoint(self) -> None:
+        """Until one more checkpoint is complete."""
+        job, rest = self.cluster.rest.only_job(), self.cluster.rest
+        before = rest.checkpoints(job)["counts"]["completed"]
+        wait("a checkpoint", lambda: rest.checkpoints(job)["counts"]["completed"] > before, PATIENCE)
+
     def until_more_comes(self) -> float:
         """Seconds until something new has left."""
         before, began = self.written(), time.monotonic()
@@ -142,6 +171,17 @@ def _scoreless(record: Any) -> Any:
     if isinstance(record, Derived) and isinstance(record.fact, Said):
         return changed(record, fact=changed(record.fact, score=0.0))
     return record
+
+
+def expect_equal(lane: Lane, world: World) -> int:
+    """Exactly what the embedded engine hands over; gives how many records left more than once."""
+    found, expected = plain(lane.told(), world.until), plain(world.expected, world.until)
+    assert {topic for topic, _ in expected} >= {"intents", "rows"}
+    assert not set(expected) - set(found), "missing"
+    assert not set(found) - set(expected), "not what the embedded engine says"
+    keys = {message.key for message in lane.told().messages if message.decided_at <= world.until}
+    assert len(keys) == len({record for topic, record in found if topic == "intents"}), "one key, other bytes"
+    return (found - expected).total()
 
 
 def write(folder: Path, blocks: Sequence[Block], pause: float = 0.0) -> None:

@@ -22,11 +22,11 @@ TENANT = load(SAMPLE).tenants["wanderlodge"]
 MOODS = ("negative", "neutral", "positive")
 
 
-def world(seed: int) -> World:
+def world(seed: int, start: int = START) -> World:
     """A small shop with little noise: every story comes by within some hours."""
     return World(
         seed=seed,
-        start=START,
+        start=start,
         newcomer_every=10 * MINUTE,
         post_every=20 * MINUTE,
         noise_every=30 * MINUTE,
@@ -45,6 +45,12 @@ def blocks(seed: int, length: int = 9 * HOUR) -> list[Block]:
             sequence += len(entries)
     made.append(Block(max(stamp + 1000, START + length), 0, sequence, []))
     return made
+
+
+def entries(seed: int, start: int, length: int) -> list[Entry]:
+    """What the door takes of all that happens in `length` from `start` on, for a job that says itself what it reads."""
+    calls = takewhile(lambda call: call.at < start + length, world(seed, start).timeline())
+    return [entry for call in calls for part in _journaled(call) for entry in part if entry.kind != "derived"]
 
 
 def _journaled(call: Call) -> Iterator[list[Entry]]:
