@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import deque
 
-from schemas.records import SECOND
+from schemas.records import DAY, SECOND
 from transforms.logic.delivery import Sink
 
 LONGEST_PAUSE = 60 * SECOND
@@ -56,9 +56,11 @@ class Lane:
         self.flying -= 1
 
     def throttle(self, now: int, wish: int | None) -> None:
-        """Spare the sink: for as long as it wishes, else for 1 s, doubling with each trouble up to a minute."""
+        """Spare the sink: for as long as it wishes, a day at most, else 1 s, doubling with each trouble to a minute."""
         self.troubles += 1
-        pause = min(SECOND << min(self.troubles - 1, 10), LONGEST_PAUSE) * self.speed if wish is None else wish
+        pause = (
+            min(SECOND << min(self.troubles - 1, 10), LONGEST_PAUSE) * self.speed if wish is None else min(wish, DAY)
+        )
         self.paused_until = max(self.paused_until, now + int(pause))
 
     def relax(self) -> None:
