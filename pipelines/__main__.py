@@ -175,7 +175,8 @@ def play(data: Path, workspace: Path, files: tuple[Path, ...], columns: Path | N
 @_REDIS
 @brokers
 def run(data: Path, workspace: Path, lane: str, everything: bool, no_sync: bool, **more: Any) -> None:
-    """Run the job: one lane, or with --all door, lanes, sender and tables together (--redis is for these).
+    """Run the job: one lane, or with --all door, lanes, sender and tables together (--redis is for these, and
+    lets a lane find out whether it has the same secret.key as the doors).
 
     With --kafka the topics must be there: see `rapport topics`. More doors and senders may join from elsewhere.
     """

@@ -16,6 +16,7 @@ from pipelines.local import poison
 from pipelines.local.poison import Placed
 from pipelines.local.runner import EmbeddedRunner, Hooks, Limits, freeze
 from pipelines.retention import Retention
+from pipelines.shared import check_secret
 from pipelines.stream import Job, build
 from pipelines.workspace import load
 from schemas.keys import derived_id
@@ -37,8 +38,10 @@ def job_of(config: Config) -> Job:
 def run(config: Config, lane: str, stop: Callable[[], bool]) -> None:
     """Run `lane` (person or listen) on the data folder until `stop` says so; everything read is committed by then.
 
-    Raises LogBusy if the lane runs already, StoreMismatch for state of another graph, WorkspaceError.
+    Raises LogBusy if the lane runs already, StoreMismatch for state of another graph, WorkspaceError, and ConfigError
+    if doors and senders of the same Redis hash identifiers with another key.
     """
+    check_secret(config)
     stores: list[RowStore] = []
 
     def open_store(graph: str) -> RowStore:

@@ -22,7 +22,7 @@ from msgspec.structs import replace  # noqa: E402
 
 from pipelines.brokers import intents_topic  # noqa: E402
 from pipelines.config import Config  # noqa: E402
-from transforms.topics.client import ensure  # noqa: E402
+from transforms.topics.client import ends_of, ensure  # noqa: E402
 from transforms.topics.kafka import KafkaTopics  # noqa: E402
 
 SECONDS, EVERY, TICK, PARTITIONS = 20.0, 0.02, 0.08, 4
@@ -64,7 +64,7 @@ def job(config: Config, interval: float, over: threading.Event) -> None:
     client = Consumer({"bootstrap.servers": config.kafka, "group.id": f"{config.topics}.job"})
     places = [TopicPartition(f"{config.topics}.records", number) for number in range(PARTITIONS)]
     while not over.wait(interval):
-        ends = [client.get_watermark_offsets(place, timeout=10)[1] for place in places]
+        ends = [ends_of(client, place.topic, place.partition)[1] for place in places]
         found = [TopicPartition(place.topic, place.partition, end) for place, end in zip(places, ends, strict=True)]
         client.commit(offsets=found, asynchronous=False)
     client.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from redis_server import RedisServer
 from pipelines.accept import Desk, Feed
 from pipelines.config import SAMPLE, Config, ConfigError
 from pipelines.door import LIMITS, play
+from pipelines.run import run
 from pipelines.trouble import told
 from pipelines.workspace import load
 from schemas.keys import address_of
@@ -135,6 +137,19 @@ def test_f28_a_door_refuses_a_redis_that_may_forget(config: Config, server: Redi
             play(config, [])
     finally:
         server.ask("CONFIG", "SET", "appendonly", "yes")
+
+
+def test_a_door_or_lane_with_another_key_is_refused(config: Config, tmp_path: Path) -> None:
+    play(config, [])
+    play(config, [])
+    other = Config(tmp_path / "other", redis=config.redis, sync=False)
+    for start in (lambda: play(other, []), lambda: run(other, "person", lambda: True)):
+        with pytest.raises(ConfigError, match="copy secret"):
+            start()
+    alike = Config(tmp_path / "alike", redis=config.redis, sync=False)
+    alike.data.mkdir()
+    shutil.copy(config.secret_file, alike.data)
+    assert play(alike, []) == 0
 
 
 def test_a_redis_that_is_not_there_is_one_sentence(tmp_path: Path) -> None:
