@@ -29,6 +29,10 @@ from transforms.logic.shard import Outputs, Stage
 from transforms.resident import Resident
 from transforms.waiting import MILLISECOND
 
+GRAIN = 100 * MILLISECOND
+"""How finely wakes are told apart: Flink rings one timer of a shard a bundle, so with one a wake a shard fell behind at
+a few dozen wakes a second.
+"""
 LEAST_LOG = 64 << 10
 NUMBER = 8
 """Bytes of the number before each delta: a bag has no order of its own."""
@@ -37,7 +41,7 @@ STEPS = 16
 
 
 class CellsDoFn(DoFn):
-    """Runs a stage on a shard of cells. One event-time timer a shard, at the full millisecond after its first wake.
+    """Runs a stage on a shard of cells. One event-time timer a shard, at the full `GRAIN` after its first wake.
 
     Counted by stage: records that come after a later one of the same key (`disordered`), and shards that had to be read
     whole (`loaded`; if that goes on, this worker's shards do not fit into `held.HELD`).
@@ -98,7 +102,7 @@ class CellsDoFn(DoFn):
         cells.keep(held)
         soonest = held.resident.next_wake()
         if soonest is not None:
-            timer.set(Timestamp(micros=-(-soonest // MILLISECOND) * MILLISECOND))
+            timer.set(Timestamp(micros=-(-soonest // GRAIN) * GRAIN))
         HELD.put(self._step, cells.shard, held)
         return outputs
 

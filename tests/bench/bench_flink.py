@@ -103,30 +103,34 @@ def flat_out(cluster: Cluster, job: Lane, out: Out, blocks: Sequence[Block]) -> 
     }
 
 
-def in_flow(job: Lane, out: Out, seconds: float) -> list[float]:
-    """Milliseconds from the journal's stamp of a sign-up to its welcome being readable in the topic."""
-    append(job.journal, [Block(int(time.time() * SECOND), 0, 0, [])])
+def in_flow(job: Lane, out: Out, seconds: float, since: int) -> list[float]:
+    """Milliseconds from the journal's stamp of a sign-up to its welcome being readable in the topic.
+
+    The journal's time goes on from `since` as the clock does: a jump would ring everybody's wakes of weeks meanwhile.
+    """
     settle(job)
     out.messages()
     shoppers, found, number = Shoppers(PEOPLE, seed=2), list[float](), 0
-    until = (began := time.time()) + seconds
+    began = time.time()
+    past = int(began * SECOND) - since
+    until = began + seconds
     with closing(LogWriter(job.journal, sync=False)) as log:
         while (now := time.time()) < until + 3:
             due = min(int((now - began) * RATE), int(seconds * RATE)) - number
             if due > 0:
-                stamp = max(log.stamp + 1, int(now * SECOND))
+                stamp = max(log.stamp + 1, int(now * SECOND) - past)
                 entries = [_entry(shoppers, number + index, stamp) for index in range(due)]
                 _commit(log, stamp, entries)
                 number += due
             elif now > until:
-                _commit(log, max(log.stamp + 1, int(now * SECOND)), [])
-            found += [_waited(message) for message in out.messages() if message.campaign == "welcome"]
+                _commit(log, max(log.stamp + 1, int(now * SECOND) - past), [])
+            found += [_waited(message, past) for message in out.messages() if message.campaign == "welcome"]
             PAUSE.wait(STEP)
     return sorted(found)
 
 
-def _waited(message: Message) -> float:
-    return (time.time() * SECOND - message.caused_at) / 1000
+def _waited(message: Message, past: int) -> float:
+    return (time.time() * SECOND - past - message.caused_at) / 1000
 
 
 def _entry(shoppers: Shoppers, number: int, stamp: int) -> Entry:
@@ -162,8 +166,9 @@ def on_flink(folder: Path, state: str) -> dict[str, Any]:
         cluster.up(install(say), state)
         job.start(lanes=("person",))
         out = Out(job.out)
-        flat = flat_out(cluster, job, out, list(lane.blocks(PEOPLE, EVENTS)))
-        waits = in_flow(job, out, 30 / SCALE**0.5)
+        blocks = list(lane.blocks(PEOPLE, EVENTS))
+        flat = flat_out(cluster, job, out, blocks)
+        waits = in_flow(job, out, 30 / SCALE**0.5, blocks[-1].received_at)
         memory = {name: resident(pid) for name, pid in cluster.processes().items()}
         memory["python"] = sum(map(resident, workers(cluster)))
         return flat | {
