@@ -196,7 +196,7 @@ def run(data: Path, workspace: Path, lane: str, everything: bool, no_sync: bool,
 @click.option("--parallelism", type=click.IntRange(1, 1024), default=1, show_default=True, help="Python workers.")
 @click.option("--shards", type=_SHARDS, default=16, show_default=True, help="Virtual shards; fixed for a job's state.")
 @click.option("--checkpoint", type=click.IntRange(100), default=3_000, show_default=True, help="Milliseconds between.")
-@click.option("--bundle", type=click.IntRange(1), default=50, show_default=True, help="Milliseconds a bundle may take.")
+@click.option("--bundle", type=click.IntRange(1), default=20, show_default=True, help="Milliseconds a bundle may take.")
 @click.option("--workers", default="", help="A worker pool beside each TaskManager: HOST:PORT. [default: none needed]")
 @click.option("--savepoint", default="", help="Where to go on from: the place of a savepoint or checkpoint.")
 @click.option("--out", type=click.Path(path_type=Path), help="Where records leave to, as files. [default: DATA/topics]")

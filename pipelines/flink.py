@@ -22,6 +22,7 @@ from models.registry import Models
 from pipelines.config import Config, ConfigError
 from pipelines.stream import LANES, Job, build
 from pipelines.workspace import load
+from transforms.shards import SHARDS
 from transforms.sources.journal import JournalSource
 from transforms.sources.source import Source
 from transforms.topics import Topics
@@ -44,7 +45,7 @@ class Flink:
     job_server: str
     parallelism: int = 1
     checkpoint: int = 3_000
-    bundle: int = 50
+    bundle: int = 20
     workers: str = ""
     savepoint: str = ""
     name: str = "rapport"
@@ -58,8 +59,8 @@ class Flink:
             raise ConfigError(f"bundle: expected 1 to {self.checkpoint} ms (the checkpoint), got {self.bundle}")
 
 
-def flags(flink: Flink) -> list[str]:
-    """All options that the job needs. Those that Beam's Python calls unknown are for its Java side."""
+def flags(flink: Flink, shards: int = SHARDS["cells"]) -> list[str]:
+    """All options that a job of so many shards needs. Those that Beam's Python calls unknown are for its Java side."""
     return [
         f"--job_name={flink.name}",
         f"--job_endpoint={flink.job_server}",
@@ -73,7 +74,8 @@ def flags(flink: Flink) -> list[str]:
         # Without the next two a job hangs without a word: no output, and green checkpoints.
         "--finish_bundle_before_checkpointing",
         f"--max_bundle_time_mills={flink.bundle}",
-        "--max_bundle_size=1000",
+        # A stage hands over one batch a shard at its bundle's end; the next one is done as soon as it has these.
+        f"--max_bundle_size={max(1, shards // flink.parallelism)}",
         # A state read is a round trip of 63–200 µs without this cache; `PLUGIN` keeps its bookkeeping cheap.
         "--max_cache_memory_usage_mb=100",
         f"--beam_plugin={PLUGIN}",
@@ -100,7 +102,7 @@ def submit(source: Source, job: Job, flink: Flink, lanes: tuple[str, ...] = LANE
     if job.state != "cells":
         raise ConfigError(f"state: expected cells on Flink, got {job.state!r}")
     _expect(flink.job_server)
-    pipeline = Pipeline(runner=PortableRunner(), options=PipelineOptions(flags(flink)))
+    pipeline = Pipeline(runner=PortableRunner(), options=PipelineOptions(flags(flink, job.shards)))
     build(pipeline, source, job, lanes)
     pipeline.run()
 
