@@ -35,7 +35,9 @@ class Waiting:
     heard: list[int] = field(default_factory=list)
 
     def read(self) -> list[Message]:
-        self.place += self.place < len(self.batches)
+        if self.place == len(self.batches):
+            return []
+        self.place += 1
         return self.batches[self.place - 1]
 
     @property
@@ -53,33 +55,49 @@ class Waiting:
 
 
 class Upto(Checkpoints):
-    """A job whose checkpoints are said to have come so far."""
+    """A job whose checkpoints are said to have come so far, in a journal with a record a microsecond."""
 
     def __init__(self) -> None:
-        self.come = 0
+        self.come = self.asked = 0
 
-    def passed(self, moment: int) -> bool:
-        return moment < self.come
+    def behind(self, moment: int) -> dict[int, int]:
+        return {0: moment}
+
+    def committed(self) -> dict[int, int]:
+        self.asked += 1
+        return {0: self.come}
 
     def close(self) -> None: ...
 
 
-def test_a_batch_waits_whole_and_its_place_with_it() -> None:
-    first = [intent("ana", decided_at=10), intent("bo", decided_at=20)]
-    source, job = Waiting([first, [intent("cy", decided_at=30)]]), Upto()
-    held = HeldIntents(source, job)
+def test_what_is_read_together_waits_together_and_its_place_with_it() -> None:
+    first, second = [intent("ana", decided_at=10), intent("bo", decided_at=20)], [intent("cy", decided_at=30)]
+    source, job = Waiting([first, second]), Upto()
+    held = HeldIntents(source, job, count(step=1).__next__)
     job.come = 20
     assert held.read() == []
     held.settled()
-    assert (held.position(), source.heard) == (b"\x00", [])
+    assert (held.position(), source.heard) == (b"\x00", []), "expected a crash to bring back what is held"
     job.come = 21
-    assert held.read() == first
-    held.settled()
-    assert (held.position(), source.heard) == (b"\x01", [1])
+    assert held.read() == first, "expected a later one not to hold back those before"
+    assert held.position() == b"\x01"
     assert held.read() == []
-    assert held.position() == b"\x01", "expected a crash to bring back what is held"
+    job.come = 31
+    assert held.read() == second
+    held.settled()
+    assert (held.position(), source.heard) == (b"\x02", [2])
     held.close()
     assert source.closed
+
+
+def test_the_job_is_not_asked_at_every_turn() -> None:
+    source, job, time = Waiting([[intent("ana", decided_at=10)]]), Upto(), [0.0]
+    held = HeldIntents(source, job, lambda: time[0])
+    assert [held.read() for _ in range(5)] == [[]] * 5
+    assert job.asked == 1
+    time[0] += 1
+    job.come = 11
+    assert held.read() == [intent("ana", decided_at=10)]
 
 
 def test_only_a_job_on_a_cluster_takes_anything_back(tmp_path: Path) -> None:

@@ -9,7 +9,9 @@ checkpoint began when the intent was there, so the decision is in it.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
 
@@ -20,7 +22,11 @@ from transforms.surroundings import OpenIntents
 from transforms.topics.client import ANSWER, RECORDS, asked, consumer, partitions_of, topic_of
 
 ASK_EVERY = 0.05
-"""Seconds between two questions for the offsets that are committed."""
+"""Seconds between two questions for the offsets that are committed; what was read in between waits together."""
+MOST_HELD = 20_000
+"""Intents that may wait here before no more are read."""
+
+Offsets = Mapping[int, int]
 
 
 class Checkpoints:
@@ -33,46 +39,28 @@ class Checkpoints:
         self._topic = topic_of(prefix, RECORDS)
         self._clients = [consumer(servers, f"{prefix}.{group}") for group in groups]
         self._partitions = range(partitions_of(self._clients[0], self._topic))
-        self._moment, self._wanted = -1, dict[int, int]()
-        self._ask_at = 0.0
 
-    def passed(self, moment: int) -> bool:
-        """Whether a checkpoint began after `moment`, a stamp of the broker's (microseconds). Asks now and then."""
-        if time.monotonic() < self._ask_at:
-            return False
-        self._ask_at = time.monotonic() + ASK_EVERY
-        if moment != self._moment:
-            self._moment, self._wanted = moment, {}
-        if len(self._wanted) < len(self._partitions):
-            self._wanted = self._behind(moment)
-        if len(self._wanted) < len(self._partitions):
-            return False
-        committed = self._committed()
-        if all(committed.get(number, 0) > offset for number, offset in self._wanted.items()):
-            self._ask_at = 0.0
-            return True
-        return False
+    def behind(self, moment: int) -> Offsets | None:
+        """What a checkpoint that began after `moment` (a stamp of the broker's, microseconds) has read in each
+        partition; None as long as some partition has had nothing since. Doors tick: each has something soon.
+        """
+        after = moment // 1000 + 1
+        asking = [TopicPartition(self._topic, number, after) for number in self._partitions]
+        found = asked(lambda: self._clients[0].offsets_for_times(asking, timeout=ANSWER), self._topic)
+        return {place.partition: place.offset for place in found} if all(each.offset >= 0 for each in found) else None
+
+    def committed(self) -> Offsets:
+        """The next offset of each partition, as of the last checkpoint."""
+        found = dict.fromkeys(self._partitions, 0)
+        for client in self._clients:
+            asking = [TopicPartition(self._topic, number) for number in self._partitions]
+            for place in asked(partial(client.committed, asking, timeout=ANSWER), self._topic):
+                found[place.partition] = max(place.offset, found[place.partition])
+        return found
 
     def close(self) -> None:
         for client in self._clients:
             client.close()
-
-    def _behind(self, moment: int) -> dict[int, int]:
-        """The first offset after a moment in each partition that has one: doors tick, so each has one soon."""
-        after = moment // 1000 + 1
-        asking = [TopicPartition(self._topic, number, after) for number in self._partitions]
-        found = asked(lambda: self._clients[0].offsets_for_times(asking, timeout=ANSWER), self._topic)
-        return {place.partition: place.offset for place in found if place.offset >= 0}
-
-    def _committed(self) -> Mapping[int, int]:
-        found = dict[int, int]()
-        for client in self._clients:
-            for place in asked(partial(client.committed, self._asking(), timeout=ANSWER), self._topic):
-                found[place.partition] = max(place.offset, found.get(place.partition, 0))
-        return found
-
-    def _asking(self) -> list[TopicPartition]:
-        return [TopicPartition(self._topic, number) for number in self._partitions]
 
 
 class Stamped(OpenIntents, Protocol):
@@ -82,34 +70,69 @@ class Stamped(OpenIntents, Protocol):
     def stamp(self) -> int: ...
 
 
-class HeldIntents:
-    """Intents of another reader, batch by batch, each once the job cannot take it back any more.
+@dataclass
+class Group:
+    """Intents that wait together: stamp of the newest, the place behind them, what a checkpoint must include."""
 
-    The place is that behind the last batch let go: what is held is read again after a crash.
+    stamp: int
+    position: bytes
+    messages: list[Message]
+    behind: Offsets | None = None
+
+    def passed(self, committed: Offsets) -> bool:
+        return self.behind is not None and all(committed[number] > offset for number, offset in self.behind.items())
+
+
+class HeldIntents:
+    """Intents of another reader, each once the job cannot take it back any more. `now` is seconds that only rise.
+
+    The place is that behind the last one let go: what is held is read again after a crash.
     """
 
-    def __init__(self, intents: Stamped, checkpoints: Checkpoints) -> None:
-        self._intents, self._checkpoints = intents, checkpoints
-        self._held: list[Message] = []
+    def __init__(self, intents: Stamped, checkpoints: Checkpoints, now: Callable[[], float] = time.monotonic) -> None:
+        self._intents, self._checkpoints, self._now = intents, checkpoints, now
+        self._fresh: list[Message] = []
+        self._held: deque[Group] = deque()
         self._position = intents.position()
+        self._ask_at = 0.0
 
     def read(self) -> list[Message]:
         """What may leave now; never waits long. OSError: not known now, nothing is lost."""
-        self._held = self._held or self._intents.read()
-        if self._held and not self._checkpoints.passed(self._intents.stamp):
+        if len(self._fresh) + sum(len(group.messages) for group in self._held) < MOST_HELD:
+            self._fresh += self._intents.read()
+        if self._now() < self._ask_at or not (self._fresh or self._held):
             return []
-        free, self._held = self._held, []
-        self._position = self._intents.position()
-        return free
+        self._ask_at = self._now() + ASK_EVERY
+        if self._fresh:
+            self._held.append(Group(self._intents.stamp, self._intents.position(), self._fresh))
+            self._fresh = []
+        self._look_behind()
+        return self._let_go()
 
     def position(self) -> bytes:
         return self._position
 
     def settled(self) -> None:
         """Others see how far the reader has come, which with a full hand is further than what was let go."""
-        if not self._held:
+        if not (self._fresh or self._held):
             self._intents.settled()
 
     def close(self) -> None:
         self._checkpoints.close()
         self._intents.close()
+
+    def _look_behind(self) -> None:
+        for group in self._held:
+            if group.behind is None:
+                group.behind = self._checkpoints.behind(group.stamp)
+            if group.behind is None:
+                return
+
+    def _let_go(self) -> list[Message]:
+        free: list[Message] = []
+        committed = self._checkpoints.committed() if self._held[0].behind is not None else {}
+        while self._held and self._held[0].passed(committed):
+            group = self._held.popleft()
+            free += group.messages
+            self._position = group.position
+        return free
