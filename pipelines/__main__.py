@@ -294,6 +294,18 @@ def check(data: Path, workspace: Path, only_workspace: bool, redis: str, **kafka
 
 @cli.command()
 @place
+def mend(data: Path, workspace: Path) -> None:
+    """Make a damaged journal readable again; everything must be stopped.
+
+    What cannot be read is set aside and told of; the journal goes on behind it, and no number is given twice.
+    """
+    from pipelines.mend import mend_journal
+
+    click.echo("\n".join(mend_journal(Config(data, workspace))) or "the journal is whole, nothing was changed")
+
+
+@cli.command()
+@place
 @click.option("--plain", is_flag=True, help="Lines of text instead of a live view.")
 def console(data: Path, workspace: Path, plain: bool) -> None:
     """Watch a running installation."""

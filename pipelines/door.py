@@ -24,6 +24,7 @@ from starlette.routing import Route
 
 from pipelines.accept import Desk, Feed, Limits
 from pipelines.config import Config, ConfigError
+from pipelines.bounds import require
 from pipelines.receive import Receiver
 from pipelines.status import Status
 
@@ -45,7 +46,7 @@ def serve(
 ) -> None:
     """Serve until `stop` says so. `ready` is told one line with the URL; `feeds` are followed as they grow.
 
-    Raises LogBusy if another door serves this data folder, WorkspaceError, ConfigError.
+    Raises LogBusy if another door serves this data folder, LogCorrupt, WorkspaceError, ConfigError.
     """
     uvloop.run(_serve(Desk(config, limits, feeds), stop or (lambda: False), ready))
 
@@ -61,6 +62,7 @@ def play(config: Config, feeds: Iterable[Feed]) -> int:
 async def _serve(desk: Desk, stop: Callable[[], bool], ready: Callable[[str], None]) -> None:
     try:
         with _listen(desk.config) as listening:
+        require(desk.config)
             async with desk.open() as check:
                 receiver = Receiver(desk.callers, desk.committer, _pages(desk))
                 async with _serving(receiver, listening) as serving:
@@ -94,6 +96,7 @@ async def _play(desk: Desk) -> int:
     before = desk.journal.counts.external
     try:
         async with desk.open(follow=False):
+        require(desk.config)
             await desk.play()
         return desk.journal.counts.external - before
     finally:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import socket
 from importlib.util import find_spec
 
+from pipelines.bounds import require
 from pipelines.config import Config, ConfigError
 from pipelines.trouble import EXTRAS
 from pipelines.workspace import load
+from transforms.stores.log import LogWriter
 from transforms.stores.segments import Lock, make_folder
 
 PROCESSES = {
@@ -21,11 +23,14 @@ PROCESSES = {
 
 
 def probe(config: Config) -> None:
-    """Raises WorkspaceError, ConfigError, LogBusy or OSError for what would end one of the processes at once."""
+    """Raises WorkspaceError, ConfigError, LogBusy, LogCorrupt or OSError for what would end a process at once."""
     load(config.workspace)
     installed()
     for name in PROCESSES:
         unlocked(config, name)
+    if not config.kafka:
+        LogWriter(config.folder("journal"), sync=config.sync).close()  # a damaged one is refused before all else
+    require(config)
     bind(config).close()
 
 

@@ -9,6 +9,7 @@ from apache_beam import Pipeline
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from models.registry import Models
+from pipelines.bounds import require
 from pipelines.brokers import relaying, source_of
 from pipelines.census import MENTION
 from pipelines.config import Config
@@ -38,10 +39,11 @@ def job_of(config: Config) -> Job:
 def run(config: Config, lane: str, stop: Callable[[], bool]) -> None:
     """Run `lane` (person or listen) on the data folder until `stop` says so; everything read is committed by then.
 
-    Raises LogBusy if the lane runs already, StoreMismatch for state of another graph, WorkspaceError, and ConfigError
-    if doors and senders of the same Redis hash identifiers with another key.
+    Raises LogBusy if the lane runs already, LogCorrupt, StoreMismatch for state of another graph, WorkspaceError, and
+    ConfigError if doors and senders of the same Redis hash identifiers with another key.
     """
     check_secret(config)
+    require(config)
     stores: list[RowStore] = []
 
     def open_store(graph: str) -> RowStore:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.books import Books, OwnBooks, ReceiptsLog, SharedBooks
+from pipelines.bounds import require
 from pipelines.brokers import ReceiptsTopic, intents_topic, relaying
 from pipelines.clock import Follower, open_clock
 from pipelines.config import Config
@@ -42,6 +43,7 @@ async def _run(config: Config, stop: Callable[[], bool]) -> None:
     clock = await _clock(config, stop)
     if clock is None:
         return
+    require(config)
     channels = open_channels(load(config.workspace), config, clock)
     try:
         if config.redis:

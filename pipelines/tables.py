@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
+from pipelines.bounds import require
 from pipelines.brokers import rows_of
 from pipelines.clock import Follower, real_now
 from pipelines.config import Config
@@ -37,6 +38,7 @@ def run(config: Config, stop: Callable[[], bool] | None = None) -> None:
 
 
 def _run(config: Config, told: Callable[[], bool]) -> None:
+    require(config)
     writer = TableWriter(config)
     status = Status(config.folder("status"), "tables")
     while not told():

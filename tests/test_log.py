@@ -221,7 +221,7 @@ def test_a_tail_torn_at_any_byte_is_cut(tmp_path: Path) -> None:
     assert (tmp_path / "head").read_bytes() == head
 
 
-@pytest.mark.parametrize("tail", [b"\0" * 5000, b"RpF1" * 20, b"\xff" * 50, b"R"])
+@pytest.mark.parametrize("tail", [b"\0" * 5000, b"RpF1" * 20, b"R"])
 def test_a_tail_of_other_bytes_is_cut(tmp_path: Path, tail: bytes) -> None:
     frames = write(tmp_path, 3)
     with newest(tmp_path).open("ab") as file:
@@ -256,16 +256,16 @@ def test_damage_before_the_published_end_is_refused(tmp_path: Path, where: str) 
     newest(tmp_path).write_bytes(data)
     with pytest.raises(LogCorrupt):
         read(tmp_path)
-    with pytest.raises(LogCorrupt, match="restore the folder"):
+    with pytest.raises(LogCorrupt, match="restore the whole data folder"):
         LogWriter(tmp_path)
 
 
-def test_sync_off_goes_on_without_what_a_power_cut_damaged(tmp_path: Path) -> None:
+def test_damage_is_refused_without_syncs_too(tmp_path: Path) -> None:
     frames = write(tmp_path, 3)
     os.truncate(newest(tmp_path), frames[1].end + 5)
-    writer = LogWriter(tmp_path, sync=False)
-    assert writer.end == frames[1].end
-    writer.close()
+    with pytest.raises(LogCorrupt, match="rapport mend"):
+        LogWriter(tmp_path, sync=False)
+    assert newest(tmp_path).stat().st_size == frames[1].end + 5
 
 
 # --- what no crash leaves ---------------------------------------------------------------------------------------------
@@ -306,10 +306,9 @@ def test_whole_frames_behind_damage_are_not_thrown_away(tmp_path: Path, head: bo
         without_head(tmp_path)
     with pytest.raises(LogCorrupt, match=r"expected nothing but a commit cut short .*, got other bytes; restore"):
         LogWriter(tmp_path)
+    with pytest.raises(LogCorrupt):
+        LogWriter(tmp_path, sync=False)
     assert newest(tmp_path).read_bytes() == data
-    writer = LogWriter(tmp_path, sync=False)
-    assert writer.end == frames[0].end
-    writer.close()
 
 
 @pytest.mark.parametrize("tail", [b"\xff" * 50, b"hello", b"RpS1"])
@@ -382,7 +381,7 @@ def test_a_reader_does_not_keep_what_was_rewritten(tmp_path: Path) -> None:
     """Bytes of a failed commit lie behind the published end while a reader looks; later others stand there."""
     frames = write(tmp_path, 1)
     with newest(tmp_path).open("ab") as file:
-        file.write(b"\xaa" * 100)
+        file.write(b"RpF1" * 25)
     reader = LogReader(tmp_path)
     assert reader.read() == frames
     frames = write(tmp_path, 1)

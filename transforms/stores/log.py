@@ -217,22 +217,17 @@ class LogWriter:
             os.fsync(self._file)
 
     def _check_cut(self, data: Bytes, start: int, end: int) -> None:
-        """Only a tail that was never published and that a crash may leave may be cut, whatever there is without syncs.
+        """Only a tail that was never published and that a crash may leave may be cut, with and without syncs.
 
         The published end itself may be lost or old: then the frames alone say how far the log goes.
         """
-        if not self._sync:
-            return
         if end < self._head.end:
             found = f"whole frames up to {self._head.end} in {self._folder}, but they end at {end}"
         elif not torn(data, start, end):
             found = f"nothing but a commit cut short at {end} in {self._folder}, got other bytes"
         else:
             return
-        raise LogCorrupt(
-            f"expected {found}; restore the folder from a copy, or open it once with sync off to go on without what is "
-            "damaged"
-        )
+        raise LogCorrupt(f"expected {found}")
 
 
 def _segment_head(file: Path, start: int) -> SegmentHead | None:

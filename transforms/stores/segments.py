@@ -22,8 +22,17 @@ class LogBusy(RuntimeError):
     """Another process writes this log."""
 
 
+REMEDY = (
+    "restore the whole data folder from a copy; or, where it is the journal, `rapport mend` sets aside what cannot be "
+    "read, goes on behind it and says what is lost"
+)
+
+
 class LogCorrupt(RuntimeError):
-    """Committed bytes are not what was written."""
+    """Committed bytes are not what was written: says what was found, and what can be done."""
+
+    def __init__(self, found: str) -> None:
+        super().__init__(f"{found}; {REMEDY}")
 
 
 def segment_file(folder: Path, start: int) -> Path:
@@ -37,6 +46,12 @@ def segment_starts(folder: Path) -> list[int]:
     except FileNotFoundError:
         return []
     return sorted(int(name[: -len(SUFFIX)]) for name in names if name.endswith(SUFFIX))
+
+
+def reach(folder: Path) -> int:
+    """The address that no frame of a log can lie behind; 0 where nothing was ever written."""
+    starts = segment_starts(folder)
+    return starts[-1] + segment_file(folder, starts[-1]).stat().st_size if starts else 0
 
 
 def sync_folder(folder: Path) -> None:
