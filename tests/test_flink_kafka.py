@@ -6,17 +6,23 @@ Skipped by name where Java or Maven is missing. What a kill costs in seconds is 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from operator import attrgetter
+from pathlib import Path
 
 import pytest
 import worlds
 from flink_flow import now
 from flink_kafka import Doors, KafkaLane, Sender
-from flink_lane import PATIENCE, expect_equal, flink, kill, workers
+from flink_lane import PATIENCE, expect_equal, flink, kill, plain, replayed, workers
+from flink_overtaken import COOKIES, CUSTOMERS, SEEN, SIGNED, Overtaking, known, seen, signed_up
+from told import Blocks
 
 from deploy.flink.cluster import Cluster
 from deploy.flink.install import missing
 from deploy.flink.rest import wait
-from schemas.records import HOUR, SECOND, ReceiptRow
+from schemas.codec import unpack
+from schemas.records import HOUR, MINUTE, SECOND, Block, Message, ReceiptRow
+from transforms.topics.folder import KINDS
 
 pytestmark = [
     pytest.mark.slow,
@@ -63,3 +69,29 @@ def test_a_killed_worker_between_topics_of_kafka_loses_nothing_and_makes_no_ghos
     assert all(receipts.values()), "ghosts"
     assert len({block.partition for block in world.blocks}) == 4
     print(f"first output {seconds} s after kill -9 of the worker; {again} records left again, {len(receipts)} sent")
+
+
+def test_who_is_read_in_another_order_is_counted_and_nobody_else_differs(
+    cluster: Cluster, kafka_broker: str, tmp_path: Path
+) -> None:
+    lane, start = Overtaking(cluster, tmp_path, kafka_broker, "overtaken.records"), now() // SECOND * SECOND - MINUTE
+    in_order, overtaken = range(10), range(10, 25)
+    try:
+        lane.begin()
+        lane.put(CUSTOMERS, start, known([*in_order, *overtaken], start))
+        lane.tick(start + SECOND)
+        lane.put(COOKIES, start + SEEN, seen(in_order, start + SEEN))
+        lane.put(CUSTOMERS, start + SIGNED, signed_up([*in_order, *overtaken], start + SIGNED))
+        lane.put(COOKIES, start + SEEN, seen(overtaken, start + SEEN))
+        lane.tick(start + 20 * SECOND)
+        wait("the count", lambda: lane.counted("engage_disordered") >= len(overtaken), PATIENCE)
+        assert lane.counted("engage_disordered") == len(overtaken)
+    finally:
+        lane.cancel()
+    told, until = lane.told(), start + 20 * SECOND
+    ordered = sorted(lane.blocks, key=attrgetter("received_at", "partition", "first"))
+    expected = replayed(lane.tenant, Blocks([ordered, [Block(until, 0, 0, [])]]))
+    found, wanted = plain(told, until), plain(expected, until)
+    differing = [unpack(record, KINDS[topic]) for topic, record in (found - wanted) | (wanted - found)]
+    assert all(isinstance(record, Message) for record in differing), "at-once decisions are the same, in other words"
+    assert {message.to for message in differing} == {f"c{number}@people.example" for number in overtaken}
