@@ -30,9 +30,8 @@ from transforms.resident import Resident
 from transforms.waiting import MILLISECOND
 
 GRAIN = 100 * MILLISECOND
-"""How finely wakes are told apart: Flink rings one timer of a shard a bundle, so with one a wake a shard fell behind at
-a few dozen wakes a second.
-"""
+"""How finely wakes are told apart: with a timer for each, every wake would be a call of its own on a cluster."""
+
 LEAST_LOG = 64 << 10
 NUMBER = 8
 """Bytes of the number before each delta: a bag has no order of its own."""
