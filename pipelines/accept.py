@@ -21,10 +21,10 @@ from pipelines.shared import open_suppressions
 from pipelines.workspace import load
 from schemas.records import TRUSTED, Block, Entry
 from transforms.logic.intake import SEGMENT, UNREADABLE, Piece, cut_line
-from transforms.logic.suppress import Change, Heard, Scope, hear
+from transforms.logic.suppress import Change, Heard, Scope, handed_back, hear
 from transforms.sources.files import Columns, FileReader
 from transforms.stores import faults
-from transforms.stores.journal import Appender, Cursor, Draft, Lane
+from transforms.stores.journal import DERIVED, Appender, Cursor, Draft, Lane
 from transforms.stores.redis_errors import RedisDown
 
 POINTS = ("door.before_commit", "door.after_commit")
@@ -35,6 +35,7 @@ LANES = ("person", "listen")
 _LINES = 1000
 _FOLLOW, _FULL, _TIDY = 0.1, 1.0, 1.0
 _BEHIND = 1 << 20
+_TELLING = SEGMENT | {"receipt", UNREADABLE}
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +179,11 @@ class Desk:
 
     def _retold(self, entry: Entry) -> Iterable[Change]:
         """What a journaled record says about who may be written to, of a tenant that is still served."""
-        if entry.tenant not in self._scopes or not (entry.kind in SEGMENT or entry.kind == UNREADABLE):
+        if entry.tenant not in self._scopes:
+            return ()
+        if entry.kind == DERIVED:
+            return handed_back(entry.body, 0)
+        if entry.kind not in _TELLING:
             return ()
         piece = Piece(entry.kind, entry.body, entry.sent_at, whole=entry.body)
         return hear(piece, entry, Block(self._clock.now(), 0, 0, []), self._scopes[entry.tenant]).changes

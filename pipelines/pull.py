@@ -16,6 +16,7 @@ from msgspec import Raw, Struct
 from pipelines.commit import Committer
 from schemas.codec import VERSION, unpack_many
 from schemas.records import OWN, Entry
+from transforms.logic.suppress import handed_back
 from transforms.stores.journal import DERIVED, Cursor
 from transforms.stores.log import LogReader, Part
 
@@ -54,7 +55,8 @@ class Pull:
                 await asyncio.sleep(_BUSY if time.monotonic() - busy < _COOLING else _LAZY)
                 continue
             busy = time.monotonic()
-            if await committer.join(entries, (), {self.name: cursor}).durable():
+            told = [change for index, entry in enumerate(entries) for change in handed_back(entry.body, index)]
+            if await committer.join(entries, told, {self.name: cursor}).durable():
                 self.cursor = cursor
             else:
                 self._rewind()

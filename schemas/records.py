@@ -247,6 +247,20 @@ class Handover(Fact, frozen=True):
     origin: bytes = b""  # address they come from
 
 
+class Silenced(Fact, frozen=True):
+    """Who refuses to be written to, under every address that the job knows; the door keeps a sender from writing there.
+
+    `refused` are (category, channel), `*` for any; without them, what was refused before is taken back. `said_at` and
+    `number` are received_at and sequence of the record that said so.
+    """
+
+    kind = "silenced"
+    addresses: tuple[bytes, ...]
+    refused: tuple[tuple[str, str], ...]
+    said_at: int
+    number: int
+
+
 AnyFact = (
     Identified
     | Aliased
@@ -265,6 +279,7 @@ AnyFact = (
     | Said
     | Receipt
     | Handover
+    | Silenced
 )
 
 
@@ -413,9 +428,9 @@ class Derived(Record, frozen=True):
 class Message(Record, frozen=True, tag_field="table", tag="messages"):
     """A message intent: rendered, frozen, with its deterministic `key`. The sender decides when and whether it leaves.
 
-    `to` is the address on `channel`. `suppression` lists the keys of all identifiers of the person, each looked up
-    before every attempt. `life` is the claim (campaign, step, address) of once-for-life campaigns, else empty.
-    `body` is a JSON object with the rendered parts (subject, text, …).
+    `to` is the address on `channel`. `suppression` lists the addresses of the person and of all identifiers, each
+    looked up before every attempt. `life` is the claim (campaign, step, address) of once-for-life campaigns, else
+    empty. `body` is a JSON object with the rendered parts (subject, text, …).
     """
 
     key: str

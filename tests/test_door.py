@@ -29,7 +29,7 @@ from pipelines.door import play, serve
 from pipelines.workspace import load
 from schemas.codec import pack_many, unpack
 from schemas.keys import address_of
-from schemas.records import Block, Derived, Entry, Ids, Receipt
+from schemas.records import Block, Derived, Entry, Ids, Receipt, Silenced
 from transforms.sources.files import Columns
 from transforms.sources.journal import JournalSource
 from transforms.stores.journal import last_counts, pack_place
@@ -368,6 +368,33 @@ def test_derived_records_are_journaled_once_across_restarts(tmp_path: Path) -> N
     assert sorted(derived_in(tmp_path)) == sorted(expected)
     assert (last_counts(tmp_path / "journal").external, last_counts(tmp_path / "journal").derived) == (1, 10)
     assert {(e.tenant, e.trust) for b in blocks(tmp_path) for e in b.entries if e.origin} == {(TENANT.name, "own")}
+
+
+def test_a_refusal_that_the_job_hands_back_counts_for_every_address(tmp_path: Path) -> None:
+    """Also across a restart; what was taken back since, by number, stays taken back."""
+    secret = Config(tmp_path).secret()
+    ana, ben = (address_of(secret, TENANT.name, "email", f"{who}@people.example") for who in ("ana", "ben"))
+    told = [
+        Silenced((ana, ben), (("*", "*"),), 1, 7),
+        Silenced((ben,), (), 2, 8),
+        Silenced((ben,), (("*", "*"),), 1, 7),
+    ]
+    records = [Derived(f"s-{at}", TENANT.name, at, Ids(), fact, "m", ana) for at, fact in enumerate(told)]
+    store = RowStore(tmp_path / "person", graph="test", sync=False)
+    store.commit(Change(1, pack_place(0, 0), parts={"feedback": (pack_many(records), 3)}))
+    store.close()
+    with running(tmp_path):
+        until(lambda: stopped(tmp_path, "ana@people.example"))
+        until(lambda: len(derived_in(tmp_path)) == 3)
+    assert not stopped(tmp_path, "ben@people.example")
+
+
+def test_a_complaint_counts_for_the_person_of_its_message(fresh: Door) -> None:
+    person = address_of(Config(fresh.data).secret(), TENANT.name, "email", "ana@people.example")
+    for state in ("complained", "COMPLAINED"):
+        key = f"{person.hex()}-{'0' * 32}"
+        assert fresh.post("/v1/receipts", {"key": key, "state": state}, SERVER).status == 200
+        assert stopped(fresh.data, "ana@people.example")
 
 
 # --- files ------------------------------------------------------------------------------------------------------------

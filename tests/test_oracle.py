@@ -31,6 +31,7 @@ from transforms.logic import (
     merge,
     rfm,
     rfm_transition,
+    silence,
     trails,
 )
 
@@ -119,6 +120,7 @@ WRONG: dict[str, tuple[Any, str, Any]] = {
     "a sign-up is about whom it names": (merge, "at_home", lambda *_: None),
     "the older word counts": (consent, "rank", lambda word: (-word.at, not word.accept, 0)),
     "nobody is suppressed": (consent, "is_suppressed", lambda *_: False),
+    "the door is told of no refusal": (silence, "hand_back", lambda *_: None),
     "nobody is in control": (gates, "is_control", lambda *_: False),
     "bought things stay in the cart": (cart, "_left", lambda held, order: held),
     "any ended cart regrets": (abandoned_cart, "_was_over", lambda *_: True),

@@ -10,7 +10,7 @@ from oracle import Verdict, judge
 from shop import SECRET
 from told import Told
 
-from schemas.records import Block, ReceiptRow
+from schemas.records import Block, ReceiptRow, Silenced
 from schemas.workspace import Tenant
 
 Found = dict[str, Counter[tuple[Any, ...]]]
@@ -55,6 +55,12 @@ def by_stream(told: Told) -> Found:
         "returned": Counter(
             ("handover" if back.original is None else "forward", back.cause, back.address, back.hops)
             for back in told.feedback
+            if not isinstance(back.fact, Silenced) or back.original is not None
+        ),
+        "silenced": Counter(
+            (back.cause, back.address, fact.addresses, fact.refused, fact.said_at, fact.number)
+            for back in told.feedback
+            if isinstance(fact := back.fact, Silenced) and back.original is None
         ),
         "receipts": Counter((row.key, row.state, row.matched) for row in told.rows(ReceiptRow)),
     }
@@ -70,5 +76,6 @@ def by_oracle(verdict: Verdict) -> Found:
         "records": verdict.lines,
         "failures": Counter((sequence, reason) for sequence, end, reason, _ in verdict.lines if end == "failed"),
         "returned": verdict.returned,
+        "silenced": verdict.silenced,
         "receipts": verdict.receipts,
     }

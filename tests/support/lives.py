@@ -257,6 +257,7 @@ class Lives:
     def play(self, sizes: Sequence[int] = (1,), *, returns: bool = True) -> Result:
         """Everything that comes of it; what the stage gives back comes in again right behind its batch."""
         stage, store, total = Engage({self.tenant.name: self.tenant}, SECRET), MemoryRows(), Outputs()
+        now = 0
         for batch in cut(sorted(self.records, key=lambda known: known.order), sizes):
             now, done = batch[-1].event.received_at, len(total.feedback)
             _step(store, stage, total, batch, now)
@@ -265,7 +266,7 @@ class Lives:
                 back = [returned(derived, now, number) for number, derived in enumerate(total.feedback[done:], done)]
                 done = len(total.feedback)
                 _step(store, stage, total, back, now)
-        _step(store, stage, total, [], self.end + 1)
+        _step(store, stage, total, [], max(self.end + 1, now))
         return Result(total, dict(store.items()))
 
 

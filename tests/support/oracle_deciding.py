@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from oracle_person import best_of, certain_mails
 
-from schemas.keys import address_of, send_key
+from schemas.keys import send_key
 from schemas.records import DAY, HOUR
 from schemas.workspace import Campaign
 
@@ -51,7 +51,7 @@ class Chance:
             now,
             expires,
             self.caused or self._first_time(),
-            self._suppression_keys(),
+            self.step.addresses(),
         )
         person["sends"][self._key()] = {
             "campaign": self.campaign.name,
@@ -156,8 +156,3 @@ class Chance:
     def _first_time(self) -> int:
         arrival = self.step.arrival
         return (arrival.first_time or arrival.time) if arrival else self.step.now
-
-    def _suppression_keys(self) -> tuple[bytes, ...]:
-        secret, tenant = self.step.world.secret, self.step.tenant.name
-        names = {(kind, value) for kind, value, *_ in self.step.person["names"]}
-        return tuple(sorted(address_of(secret, tenant, kind, value) for kind, value in names))

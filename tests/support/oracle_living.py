@@ -115,6 +115,9 @@ class Life:
         vacant, self.person = self.person is None, self.person or other
         self.world.verdict.line(arrival, self.person["id"])
         self.person["last"] = arrival.time
+        step = Step(self.world, self.person, arrival.time, arrival)
         if not vacant:
             merged(self.person, other, arrival.time)
-            Step(self.world, self.person, arrival.time, arrival).score("order")
+            step.score("order")
+        self.person["homes"].append(arrival.fact.origin)
+        step.warn(step.stands())

@@ -46,6 +46,8 @@ def nobody(name: str, arrival: Arrival) -> dict[str, Any]:
         "tokens": {},
         "segment": "",
         "cuts": "",
+        "told": False,  # the door was told of a no
+        "homes": [],  # where they lived before
         "waiting": None,
         "look": 0,
     }
@@ -88,6 +90,10 @@ class Consents:
         """The last word counts; at the same time no beats yes, and the shorter yes the longer."""
         word = self._last({(first, second) for first in (category, "*") for second in (channel, "*")})
         return word[2] and (not word[4] or now < word[4])
+
+    def refusals(self) -> set[tuple[str, str]]:
+        """The pairs on which the last word is no."""
+        return {word[:2] for word in self.words if not self._last({word[:2]})[2]}
 
     def gained(self, before: Consents, now: int) -> set[tuple[str, str]]:
         """What is permitted now and was not."""
@@ -164,6 +170,7 @@ def merged(person: dict[str, Any], other: dict[str, Any], now: int) -> None:
     person["consents"].asked += other["consents"].asked
     person["cart"].story += other["cart"].story
     person["upset"] += other["upset"]
+    person["told"], person["homes"] = person["told"] or other["told"], person["homes"] + other["homes"]
     person["tokens"] |= other["tokens"]
     person["sends"] = {**other["sends"], **person["sends"]}
     for name in ("suppressed", "entries"):

@@ -10,7 +10,7 @@ from oracle_deciding import Chance
 from oracle_person import Cart, Consents, certain_mails, rank_of_state, scored
 from oracle_verdict import Arrival, Verdict
 
-from schemas.keys import derived_id
+from schemas.keys import address_of, derived_id
 from schemas.records import DAY, HOUR, Receipt
 from schemas.workspace import Campaign, Tenant
 
@@ -41,6 +41,7 @@ class Step:
         getattr(self, f"_on_{arrival.kind}", self._on_nothing)(arrival)
         if arrival.kind != "signup" and (consents or arrival.kind == "confirmed"):
             self._welcome(everywhere=False)
+        self._tell_door(arrival)
 
     def _observe(self, arrival: Arrival) -> None:
         person = self.person
@@ -105,9 +106,12 @@ class Step:
 
     def _on_unsubscribed(self, arrival: Arrival) -> None:
         """From what the shop really sends, else from everything: nobody leaves in vain."""
+        self._suppress(self._left(arrival), arrival.happened)
+
+    def _left(self, arrival: Arrival) -> str:
         named = str(arrival.body.get("category") or "marketing").lower()
         sent = {campaign.category for campaign in self.tenant.campaigns} - {""}
-        self._suppress(named if named in sent and not arrival.body.get("all") else "*", arrival.happened)
+        return named if named in sent and not arrival.body.get("all") else "*"
 
     def _on_opened(self, arrival: Arrival) -> None:
         self.person["upset"].append(arrival.happened)
@@ -187,6 +191,52 @@ class Step:
 
     def _suppress(self, what: str, at: int) -> None:
         self.person["suppressed"][what] = max(at, self.person["suppressed"].get(what, 0))
+
+    # --- what the door is told ----------------------------------------------------------------------------------------
+
+    def _tell_door(self, arrival: Arrival) -> None:
+        """A no may come when a message waits already; a server's confirmation ends what the door was told before."""
+        if arrival.kind == "confirmed" and arrival.sure and set(arrival.ids) - {"cookie"}:
+            if self.person["told"]:
+                self._tell(())
+            return
+        listed = list(arrival.body.get("consent") or [])
+        listed += [arrival.body] if arrival.kind == "consent" and not listed else []
+        no = {(each.get("category") or "*", each.get("channel") or "any") for each in listed if _is_no(each)}
+        pairs = {(category, "*" if channel == "any" else channel) for category, channel in no}
+        if arrival.kind == "unsubscribed":
+            pairs.add((self._left(arrival), "*"))
+        if arrival.kind == "receipt" and arrival.fact.state == "complained":
+            self.person["told"] = True
+            self._tell((("*", "*"),))
+            return
+        self.warn(pairs)
+
+    def warn(self, pairs: set[tuple[str, str]]) -> None:
+        """Tell the door of a no, if there is one and a message that may still wait."""
+        waits = any(each["state"] == "open" and self.now < each["expires"] for each in self.person["sends"].values())
+        if pairs and waits:
+            self.person["told"] = True
+            self._tell(tuple(sorted(pairs)))
+
+    def stands(self) -> set[tuple[str, str]]:
+        """Everything that the person refuses now."""
+        suppressed = self.person["suppressed"]
+        whole = {what for what, at in suppressed.items() if at >= suppressed.get("confirmed", 0)}
+        return {(what, "*") for what in whole - {"confirmed", "bounced"}} | self.consents.refusals()
+
+    def _tell(self, pairs: tuple[tuple[str, str], ...]) -> None:
+        arrival = self.arrival
+        assert arrival is not None
+        everywhere = tuple(sorted({*self.addresses(), arrival.address, *self.person["homes"]}))
+        place = (arrival.first_time or arrival.time, (*arrival.places, arrival.sequence)[0])
+        self.verdict.silenced[arrival.id, arrival.address, everywhere, pairs, *place] += 1
+
+    def addresses(self) -> tuple[bytes, ...]:
+        """The person's own address, and one for each name."""
+        names = {(kind, value) for kind, value, *_ in self.person["names"]}
+        named = {address_of(self.world.secret, self.tenant.name, kind, value) for kind, value in names}
+        return tuple(sorted(named | {bytes.fromhex(self.person["id"])}))
 
     # --- carts --------------------------------------------------------------------------------------------------------
 
@@ -296,6 +346,10 @@ class Step:
 
     def record(self, campaign: Campaign, trigger: str, reason: str) -> None:
         self.verdict.decisions[self.person["id"], campaign.name, trigger, reason, self.now] += 1
+
+
+def _is_no(said: dict[str, Any]) -> bool:
+    return bool(said.get("action") != "accept")
 
 
 def statements(arrival: Arrival) -> list[tuple[str, str, bool, int]]:

@@ -48,6 +48,8 @@ class Verdict:
     lines: Counter[tuple[Any, ...]] = field(default_factory=Counter)  # (sequence, disposition, reason, person)
     regretted: Counter[tuple[Any, ...]] = field(default_factory=Counter)  # (person, campaign, trigger, at)
     returned: Counter[tuple[Any, ...]] = field(default_factory=Counter)  # (forward or handover, cause, address, hops)
+    silenced: Counter[tuple[Any, ...]] = field(default_factory=Counter)
+    """(cause, where the person lives, addresses, pairs refused or none, said at, place of the record that said so)"""
     receipts: Counter[tuple[Any, ...]] = field(default_factory=Counter)  # (key, state, whether a reservation was found)
 
     def line(self, arrival: Arrival, person: str, disposition: str = "applied", reason: str = "") -> None:

@@ -63,7 +63,7 @@ def _message(case: Case) -> Message:
         trigger=case.candidate.trigger,
         decided_at=moment.now,
         expires_at=case.candidate.created_at + campaign.expires,
-        suppression=suppression_keys(plan.secret, tenant, case.known),
+        suppression=suppression_keys(plan.secret, case.person, case.known),
         body=case.body,
         life=life,
         variant=case.variant,

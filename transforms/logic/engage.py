@@ -20,6 +20,7 @@ from schemas.records import (
     Handover,
     Known,
     Receipt,
+    Silenced,
 )
 from schemas.workspace import Tenant
 from transforms.logic import (
@@ -109,7 +110,9 @@ class Engage:
         event = known.event
         person = _welcome_in(known) if row is None else row
         if person is None:
-            out.rows += (receipts.receipt_row(event, False), lines.event_row(event, ""), *lines.earlier_rows(event, ""))
+            out.rows += (lines.event_row(event, ""), *lines.earlier_rows(event, ""))
+            if isinstance(event.fact, Receipt):
+                out.rows.append(receipts.receipt_row(event, False))
             return
         out.rows.append(lines.event_row(event, person.id))
         if event.route is not None:
@@ -185,11 +188,15 @@ class Engage:
 
 
 def _welcome_in(known: Known) -> Person | None:
-    """Somebody new, or somebody handed over; a receipt makes nobody."""
+    """Somebody new, or somebody handed over; a receipt makes nobody, nor does a refusal on its way to the door."""
     event = known.event
     if isinstance(event.fact, Handover):
         return merge.inherit(event.fact)
-    return None if isinstance(event.fact, Receipt) else Person(known.address.hex(), event.tenant, event.event_time)
+    return (
+        None
+        if isinstance(event.fact, Receipt | Silenced)
+        else Person(known.address.hex(), event.tenant, event.event_time)
+    )
 
 
 def _forward(known: Known, target: bytes, out: Outputs) -> None:

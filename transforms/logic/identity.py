@@ -99,9 +99,10 @@ def address_on(channel: str, known: list[Identifier], verified: bool) -> str:
     return next((each.value for each in (trusted(known) if verified else known) if each.kind == kind), "")
 
 
-def suppression_keys(secret: bytes, tenant: str, known: list[Identifier]) -> tuple[bytes, ...]:
-    """The addresses of all identifiers: what the sender looks up before every attempt."""
-    return tuple(sorted(address_of(secret, tenant, each.kind, each.value) for each in known))
+def suppression_keys(secret: bytes, person: Person, known: list[Identifier]) -> tuple[bytes, ...]:
+    """The person's own address and those of all identifiers: what the sender looks up before every attempt."""
+    named = (address_of(secret, person.tenant, each.kind, each.value) for each in known)
+    return tuple(sorted({bytes.fromhex(person.id), *named}))
 
 
 def describe(person: Person, traits: Traits, sure: bool, at: int) -> None:

@@ -44,9 +44,9 @@ def receipt_of(entry: Entry, block: Block, sequence: int) -> tuple[Event, str]:
     check(entry.body)
     check_keys(entry.body)
     said = decode(_reports, entry.body)
-    key, state = opaque(said.key), said.state
-    if not isinstance(state, str) or state not in STATES:
-        raise Refused(BAD_VALUE, f"state: expected one of {', '.join(sorted(STATES))}, got {form_of(state)}")
+    key, state = opaque(said.key), said.state.strip().lower() if isinstance(said.state, str) else ""
+    if state not in STATES:
+        raise Refused(BAD_VALUE, f"state: expected one of {', '.join(sorted(STATES))}, got {form_of(said.state)}")
     time, note = event_time(moment(said.at), 0, block.received_at)
     attempt = said.attempt if isinstance(said.attempt, int) and 0 <= said.attempt < 1 << 31 else 0
     code = label(str(said.code) if isinstance(said.code, int) else said.code, 60)

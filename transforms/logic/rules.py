@@ -34,6 +34,7 @@ from transforms.logic import (
     orders,
     receipts,
     rfm_transition,
+    silence,
     views,
     welcome,
 )
@@ -113,4 +114,5 @@ def learn(moment: Moment, known: Known) -> bool:
         changed = True
     for learner in LEARN.get(type(event.fact), ()):
         changed = learner(moment) or changed
+    silence.hand_back(moment, known.address)
     return changed

@@ -7,14 +7,27 @@ messages are not refused by any of this.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from functools import lru_cache
 from typing import NamedTuple
 
 import msgspec
 
+from schemas.codec import UnknownVersion, unpack
 from schemas.failures import Refused
-from schemas.keys import address_of
-from schemas.records import TRUSTED, Block, Confirmed, Entry, Event, Receipt, Record, Unsubscribed
+from schemas.keys import address_in, address_of
+from schemas.records import (
+    TRUSTED,
+    Block,
+    Confirmed,
+    Derived,
+    Entry,
+    Event,
+    Receipt,
+    Record,
+    Silenced,
+    Unsubscribed,
+)
 from transforms.logic.broken import plain
 from transforms.logic.events import event_of
 from transforms.logic.intake import SEGMENT, UNREADABLE, Piece
@@ -30,6 +43,7 @@ KINDS = ("customer", "email", "phone", "handle")
 _RECEIPT = "receipt"
 _TELLING = frozenset(("unsubscribed", "consent", "confirmed", _RECEIPT))
 _LONGEST_NAME = 100
+_HANDED_BACK = Silenced.__name__.encode()
 
 _REFUSALS = (Refused, msgspec.MsgspecError, RecursionError)
 
@@ -39,7 +53,8 @@ _text = msgspec.json.Decoder(str)
 class Change(Record, frozen=True):
     """One address of a person refuses `category` on `channel` (`*` for any), or `lift`s all its earlier refusals.
 
-    `sequence` is the journal's number of the record that says so: the highest one wins.
+    `sequence` is the journal's number of the record that says so: the highest one wins. A record that only repeats what
+    another one `said` counts as that one: its received_at and sequence.
     """
 
     address: bytes
@@ -47,6 +62,7 @@ class Change(Record, frozen=True):
     category: str = ANY
     channel: str = ANY
     lift: bool = False
+    said: tuple[int, int] | None = None
 
 
 class Refusals(Record, frozen=True):
@@ -79,7 +95,7 @@ def may_tell(piece: Piece) -> bool:
     if kind == UNREADABLE:
         return piece.call != "mention"
     if kind == _RECEIPT:
-        return b"complain" in piece.body or b"\\u" in piece.body
+        return b"complain" in piece.body.lower() or b"\\u" in piece.body
     return _telling(piece.event) or b"consent" in piece.body.lower() or b"\\u" in piece.body
 
 
@@ -101,8 +117,7 @@ def hear(piece: Piece, entry: Entry, block: Block, scope: Scope) -> Heard:
     """What a record (first in its block) says; also one that the job will refuse for its time, its id or its bytes."""
     try:
         if entry.kind == _RECEIPT:
-            receipt_of(entry, block, block.first)
-            return _NOTHING  # its key names somebody to the job, and nobody to the door
+            return _heard(receipt_of(entry, block, block.first)[0], scope, taken=True)
         if entry.kind in SEGMENT:
             return _heard(event_of(entry, block, block.first)[0], scope, taken=True)
     except _REFUSALS:
@@ -115,30 +130,54 @@ def hear(piece: Piece, entry: Entry, block: Block, scope: Scope) -> Heard:
 
 
 def _heard(event: Event, scope: Scope, *, taken: bool) -> Heard:
-    """What an event says; the job knows somebody by a cookie or a receipt's key if the event is `taken`."""
+    """What an event says; the job knows somebody by a cookie if the event is `taken`."""
     found = tuple(changes(event, scope))
-    if found or not any(_refused(event, scope.categories)):
+    if found or not any(refused(event, scope.categories)):
         return Heard(found)
-    known = taken and (event.ids.cookie or (isinstance(event.fact, Receipt) and event.fact.key))
-    return Heard(unheard=not known)
+    return Heard(unheard=not (taken and event.ids.cookie))
 
 
 def changes(event: Event, scope: Scope) -> Iterator[Change]:
     """What an event changes, for each of its identifiers."""
     sequence = event.sequence
-    said = [*_refused(event, scope.categories)]
+    said = [*refused(event, scope.categories)]
     lift = isinstance(event.fact, Confirmed) and event.trust == TRUSTED
     if not said and not lift:
         return
+    for address in _addresses(event, scope.secret):
+        yield from (Change(address, sequence, category, channel) for category, channel in said)
+        if lift:
+            yield Change(address, sequence, lift=True)
+
+
+def _addresses(event: Event, secret: bytes) -> Iterator[bytes]:
+    """Those of its identifiers, and whose message it is about."""
     for kind in KINDS:
         if value := getattr(event.ids, kind):
-            address = address_of(scope.secret, event.tenant, kind, value)
-            yield from (Change(address, sequence, category, channel) for category, channel in said)
-            if lift:
-                yield Change(address, sequence, lift=True)
+            yield address_of(secret, event.tenant, kind, value)
+    if isinstance(event.fact, Receipt):
+        with suppress(ValueError):  # no key of ours
+            yield address_in(event.fact.key)
 
 
-def _refused(event: Event, categories: frozenset[str]) -> Iterator[tuple[str, str]]:
+def handed_back(body: bytes, index: int) -> list[Change]:
+    """What a derived record, `index` among those with it, tells of who may be written to; most tell nothing."""
+    if _HANDED_BACK not in body:
+        return []
+    try:
+        fact = unpack(body, Derived).fact
+    except (UnknownVersion, msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return []
+    if not isinstance(fact, Silenced):
+        return []
+    said = fact.said_at, fact.number
+    if not fact.refused:
+        return [Change(address, index, lift=True, said=said) for address in fact.addresses]
+    return [Change(address, index, *pair, said=said) for address in fact.addresses for pair in fact.refused]
+
+
+def refused(event: Event, categories: frozenset[str]) -> Iterator[tuple[str, str]]:
+    """The (category, channel) pairs that an event refuses, `*` for any."""
     fact = event.fact
     if isinstance(fact, Unsubscribed):
         yield left(fact, categories), ANY

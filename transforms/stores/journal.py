@@ -145,7 +145,9 @@ class Journal:
 
     def _numbered(self, changes: Iterable[Change]) -> list[Change]:
         first = self._log.numbers.get(RECORDS, 0)
-        return [replace(change, sequence=first + change.sequence) for change in changes]
+        return [
+            replace(change, sequence=change.said[1] if change.said else first + change.sequence) for change in changes
+        ]
 
     def _parts(self, entries: list[Entry], changes: list[Change], counts: Counts) -> dict[str, tuple[bytes, int]]:
         parts = {}

@@ -161,7 +161,7 @@ class KafkaJournal:
     def _retold(self, block: Block) -> Iterator[Change]:
         for offset, entry in enumerate(block.entries, block.first):
             for change in self._telling(entry):
-                yield replace(change, sequence=number_of(block.received_at, offset))
+                yield replace(change, sequence=number_of(*(change.said or (block.received_at, offset))))
 
     def _since(self, stamp: int) -> bytes | None:
         """The position of what was appended from `stamp` to now; None, which means all of it, if there is no stamp."""
