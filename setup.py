@@ -12,6 +12,7 @@ CORE = [
     "numpy>=2.4,<2.5",  # 2026-11: apache-beam 2.77 refuses 2.5
     "msgspec>=0.22",
     "jinja2>=3.1.6",
+    "cryptography>=46",
     "pyyaml>=6",
     "click>=8.5",
     "rich>=15",

@@ -72,6 +72,7 @@ class Desk:
         self._workspace = load(config.workspace)
         self.callers = Callers(self._workspace.tenants.values(), Rates(limits.rate, limits.burst))
         self._feeds = [(feed, self._caller(feed)) for feed in feeds]
+        self.tenants = frozenset(self._workspace.tenants)
         secret = config.secret()
         self._scopes = {name: Scope(secret, tenant.categories) for name, tenant in self._workspace.tenants.items()}
         self._unheard = 0
@@ -136,6 +137,10 @@ class Desk:
     def _followed(self) -> list[Coroutine[Any, Any, None]]:
         files = [self._play(feed, caller, follow=True) for feed, caller in self._feeds]
         return [*files, *(pull.run(self.committer) for pull in self.pulls)]
+
+    def now(self) -> int:
+        """Journal time, in microseconds."""
+        return self._clock.now()
 
     def figures(self) -> dict[str, Any]:
         """How the desk is doing, for people."""

@@ -22,9 +22,10 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
+from pipelines import unsubscribe
 from pipelines.accept import Desk, Feed, Limits
-from pipelines.config import Config, ConfigError
 from pipelines.bounds import require
+from pipelines.config import Config, ConfigError
 from pipelines.receive import Receiver
 from pipelines.status import Status
 
@@ -61,10 +62,10 @@ def play(config: Config, feeds: Iterable[Feed]) -> int:
 
 async def _serve(desk: Desk, stop: Callable[[], bool], ready: Callable[[str], None]) -> None:
     try:
-        with _listen(desk.config) as listening:
         require(desk.config)
+        with _listen(desk.config) as listening:
             async with desk.open() as check:
-                receiver = Receiver(desk.callers, desk.committer, _pages(desk))
+                receiver = Receiver(desk.callers, desk.committer, pages(desk))
                 async with _serving(receiver, listening) as serving:
                     ready(f"door ready on http://{desk.config.host}:{listening.getsockname()[1]}")
                     await _watch(serving, lambda: check() or stop(), Report(desk, receiver))
@@ -95,8 +96,8 @@ async def _watch(serving: asyncio.Task[None], over: Callable[[], bool], report: 
 async def _play(desk: Desk) -> int:
     before = desk.journal.counts.external
     try:
-        async with desk.open(follow=False):
         require(desk.config)
+        async with desk.open(follow=False):
             await desk.play()
         return desk.journal.counts.external - before
     finally:
@@ -139,12 +140,12 @@ def _listen(config: Config) -> socket.socket:
         raise ConfigError(f"port: expected {config.host}:{config.port} to be free, got {error.strerror}") from None
 
 
-def _pages(desk: Desk) -> Starlette:
-    """What is not a record: how the door is."""
+def pages(desk: Desk) -> Starlette:
+    """What is not a record: how the door is, and where people unsubscribe."""
 
     async def health(_: Request) -> JSONResponse:
         error = desk.committer.error
         content = {"status": "disk" if error else "ok", "journal_end": desk.journal.end}
         return JSONResponse(content, 503 if error else 200)
 
-    return Starlette(routes=[Route("/health", health)])
+    return Starlette(routes=[Route("/health", health), *unsubscribe.routes(desk)])

@@ -59,6 +59,8 @@ def _of_tenant(tenant: Tenant) -> Iterator[str]:
         yield "expected at least one brand, got none; no post will be understood"
     if not tenant.policy.caps:
         yield "expected caps, got none; people may get any number of messages"
+    if any(sink.kind == "smtp" for sink in tenant.sinks.values()) and not tenant.policy.links:
+        yield "expected links with a base, got none; mail programs cannot show how to unsubscribe"
     used: dict[str, str] = {}
     for campaign in tenant.campaigns:
         if campaign.live and used.setdefault(campaign.trigger, campaign.name) != campaign.name:

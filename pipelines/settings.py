@@ -25,6 +25,7 @@ _IDENTIFIER = re.compile(r"[a-z][a-z0-9]*([._-][a-z0-9]+)*")
 _LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Z]{2})?")
 _HANDLE = re.compile(r"[a-z][a-z0-9]*:[^\s:@A-Z]{1,64}")
 _KEY = re.compile(r"[A-Za-z0-9_-]{16,128}")
+_BASE = re.compile(r"https?://[A-Za-z0-9._:/~-]{1,200}")
 
 
 def finished(entry: Fields, setting: S) -> S:
@@ -117,6 +118,12 @@ def cuts(fields: Fields) -> Cuts:
     return finished(entry, found)
 
 
+def links(fields: Fields) -> str:
+    """Where people reach the door; empty if nowhere."""
+    entry = fields.child("links", "links")
+    return "" if entry is None else finished(entry, entry.need("base", _base, "")).rstrip("/")
+
+
 Four = tuple[int, int, int, int]
 
 
@@ -166,6 +173,14 @@ def _any_url(value: object) -> str:
     """An address inside one's own network may do without encryption."""
     if not _is_url(value, ("https", "http")):
         raise ValueError("an address such as http://10.0.0.7/hook, without a password in it")
+    return str(value)
+
+
+def _base(value: object) -> str:
+    """An address that mail programs may post to: encrypted, unless it is this machine."""
+    here = isinstance(value, str) and urlsplit(value).hostname in ("localhost", "127.0.0.1")
+    if not _is_url(value, ("https", "http") if here else ("https",)) or not _BASE.fullmatch(str(value)):
+        raise ValueError("an address such as https://example.org/rapport")
     return str(value)
 
 

@@ -12,7 +12,7 @@ from schemas.records import Item, OrderPlaced, SegmentChange, Traits
 from schemas.strict_yaml import Node, plain
 from schemas.triggers import MORE_PARTS, PARTS, TRIGGERS
 from schemas.workspace import Content
-from transforms.logic.render import RenderFailed, compiled, fill
+from transforms.logic.render import UNSUBSCRIBE, RenderFailed, compiled, fill
 from transforms.logic.words import CartWords, OrderWords
 
 LONGEST = 32_768
@@ -130,7 +130,7 @@ def _failures(trigger: str, template: str, *, html: bool) -> list[str]:
 def _trials(trigger: str) -> Iterator[dict[str, object]]:
     """What a template of `trigger` may speak of, for a few people who are up to no good and one who is unknown."""
     for evil in _HOSTILE:
-        yield {**dict.fromkeys(TRAITS, evil), "tenant": "shop", **_about(trigger, evil)}
+        yield {**dict.fromkeys(TRAITS, evil), UNSUBSCRIBE: "https://x", "tenant": "shop", **_about(trigger, evil)}
     yield {"tenant": "shop", **_about(trigger, "")}
 
 

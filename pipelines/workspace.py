@@ -1,6 +1,6 @@
 """Reads a workspace: the folder of YAML files in which a tenant's people say what is to happen.
 
-    tenant.yaml     name, languages, timezone, care_hold, caps, rfm
+    tenant.yaml     name, languages, timezone, care_hold, caps, rfm, links
     keys.yaml       who may post: name, key, trust
     brands.yaml     names that people use, and the tenant's own handles
     channels.yaml   where the messages of each channel go
@@ -171,6 +171,7 @@ class _Folder:
             languages=languages,
             timezone=fields.take("timezone", settings.timezone, "UTC"),
             cuts=settings.cuts(fields),
+            links=settings.links(fields),
         )
         return settings.finished(fields, (name, policy))
 

@@ -114,13 +114,14 @@ class Cuts(Setting, frozen=True):
 
 
 class Policy(Setting, frozen=True):
-    """A tenant's rules across campaigns."""
+    """A tenant's rules across campaigns. `links` is where people reach the door, without a slash at its end."""
 
     caps: tuple[Cap, ...]
     care_hold: int
     languages: tuple[str, ...]  # the first is the fallback
     timezone: str
     cuts: Cuts
+    links: str = ""
 
 
 class Tenant(Setting, frozen=True):

@@ -8,6 +8,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from pipelines.config import SAMPLE
 from pipelines.workspace import WorkspaceError, lint, load
@@ -15,6 +16,7 @@ from schemas.fields import amount, duration, share
 from schemas.records import DAY, HOUR, MINUTE
 from schemas.strict_yaml import MAX_BYTES, parse, plain
 from schemas.triggers import TRIGGERS
+from schemas.workspace import MailServer, Sink, Workspace
 from transforms.logic import render
 
 
@@ -459,3 +461,25 @@ def test_a_mail_may_have_html_in_which_values_are_escaped(shop: Path) -> None:
     file.write_text(text.replace("email:\n", "email:\n  html: '{{ nobody }}'\n", 1), "utf-8")
     with pytest.raises(WorkspaceError, match="html: expected words of welcome, got nobody"):
         load(shop)
+
+
+def test_links_lead_to_the_door_encrypted(shop: Path) -> None:
+    file = shop / "tenant.yaml"
+    text = file.read_text("utf-8")
+    for wrong in ("http://shop.example", "https://a:b@shop.example", "https://shop.example/?x=1", "shop.example"):
+        file.write_text(f"{text}\nlinks: {{base: '{wrong}'}}\n", "utf-8")
+        with pytest.raises(WorkspaceError, match="base: expected an address such as https"):
+            load(shop)
+    for base in ("https://shop.example/door/", "http://127.0.0.1:8000"):
+        file.write_text(f"{text}\nlinks: {{base: '{base}'}}\n", "utf-8")
+        assert load(shop).tenants["wanderlodge"].policy.links == base.rstrip("/")
+
+
+def test_mail_without_a_place_to_leave_is_advised_against() -> None:
+    tenant = load(SAMPLE).tenants["wanderlodge"]
+    mail = MailServer("smtp.example.org", 587, "starttls", "F", "f@example.org")
+    mailing = replace(tenant, sinks={"email": Sink("smtp", mail=mail)})
+    advice = "expected links with a base"
+    assert any(advice in line for line in lint(Workspace({"wanderlodge": mailing}, "1")))
+    reached = replace(mailing, policy=replace(tenant.policy, links="https://shop.example"))
+    assert not any(advice in line for line in lint(Workspace({"wanderlodge": reached}, "1")))

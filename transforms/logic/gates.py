@@ -13,9 +13,9 @@ from msgspec import Struct
 
 from schemas.keys import send_key
 from schemas.workspace import Campaign
-from transforms.logic import abandoned_cart, caps, cart, confirmation, consent, render, welcome
+from transforms.logic import abandoned_cart, caps, cart, confirmation, consent, leaving, render, welcome
 from transforms.logic.assign import is_control
-from transforms.logic.identity import address_on, is_trusted
+from transforms.logic.identity import CHANNEL_KIND, address_on, is_trusted
 from transforms.logic.moment import STEP, Candidate, Moment
 from transforms.logic.profile import ENTERED, PERMISSIONS, SUPPRESSED, TRAITS, Identifier, Person, Send
 
@@ -180,10 +180,22 @@ def words(case: Case) -> str | None:
     late = case.candidate.late is not None and case.age > case.candidate.late
     case.variant = "late" if late else ""
     try:
-        case.body = render.body(content, {**named, "tenant": tenant.name, **case.candidate.words}, late=late)
+        known = {**named, **_link(case), "tenant": tenant.name, **case.candidate.words}
+        case.body = render.body(content, known, late=late)
     except render.RenderFailed:
         return "RENDER_FAILED"
     return None
+
+
+def _link(case: Case) -> dict[str, object]:
+    """Where the person can leave what a marketing message belongs to, if the tenant has a place for that."""
+    plan, campaign = case.moment.plan, case.campaign
+    base = plan.tenant.policy.links
+    if not base or campaign.klass in TRANSACTIONAL:
+        return {}
+    kind, until = CHANNEL_KIND.get(case.channel, "customer"), leaving.last_day(case.moment.now)
+    who = leaving.Leaving(plan.tenant.name, kind, case.to, campaign.category, until)
+    return {render.UNSUBSCRIBE: f"{base}{leaving.PATH}{leaving.token(plan.secret, who)}"}
 
 
 def cap(case: Case) -> str | None:

@@ -15,6 +15,9 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from schemas.workspace import Content
 
+UNSUBSCRIBE = "unsubscribe_url"
+"""A word of marketing messages that also stands in their bodies by itself, for channels that have a place for it."""
+
 MOST = 64 * 1024
 _DEEPEST = 2
 _LONGEST = 1000
@@ -117,6 +120,8 @@ def body(content: Content, words: dict[str, object], *, late: bool = False) -> b
     parts = {name: fill(source, words, html=name == "html") for name, source in sources.items()}
     if "subject" in parts:
         parts["subject"] = " ".join(parts["subject"].split())
+    if UNSUBSCRIBE in words:
+        parts[UNSUBSCRIBE] = str(words[UNSUBSCRIBE])
     return msgspec.json.encode(parts)
 
 
