@@ -20,7 +20,8 @@ from pipelines.pull import LOGS, Pull
 from pipelines.shared import open_suppressions
 from pipelines.workspace import load
 from schemas.records import TRUSTED, Block, Entry
-from transforms.logic.intake import SEGMENT, UNREADABLE, Piece, cut_line
+from transforms.logic.families import CALLS
+from transforms.logic.intake import UNREADABLE, Piece, cut_line
 from transforms.logic.suppress import Change, Heard, Scope, handed_back, hear
 from transforms.sources.files import Columns, FileReader
 from transforms.stores import faults
@@ -35,7 +36,7 @@ LANES = ("person", "listen")
 _LINES = 1000
 _FOLLOW, _FULL, _TIDY = 0.1, 1.0, 1.0
 _BEHIND = 1 << 20
-_TELLING = SEGMENT | {"receipt", UNREADABLE}
+_TELLING = CALLS | {"receipt", UNREADABLE}
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,30 +7,40 @@ that whoever it says must not be written to, is not. Content is judged later: a 
 from __future__ import annotations
 
 import math
+from base64 import b64decode
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from pipelines.callers import Callers, UnknownKey
+from pipelines import greet
+from pipelines.callers import Caller, Callers, UnknownKey
 from pipelines.commit import Committer
 from schemas.records import TRUSTED
-from transforms.logic.intake import REQUEST_BYTES, TooLarge, cut
+from transforms.logic.intake import REQUEST_BYTES, TooLarge
+from transforms.logic.posted import POSTHOG, SNOWPLOW, cut
 
 _CALLS = ("track", "identify", "page", "alias", "group", "screen")
 PATHS = {
     **{f"/v1/{call[0]}": call for call in _CALLS},
     **{f"/v1/{call}": call for call in _CALLS},
     **{f"/api/s/{call}": call for call in _CALLS},
+    **{f"/api/s/s2s/{call}": call for call in _CALLS},
     "/v1/batch": "batch",
     "/v1/b": "batch",
     "/beacon/v1/batch": "batch",
     "/v1/mentions": "mention",
     "/v1/receipts": "receipt",
+    **{f"/{path}{end}": POSTHOG for path in ("batch", "capture", "e", "i/v0/e", "track") for end in ("", "/")},
+    **dict.fromkeys(("/com.snowplowanalytics.snowplow/tp2", "/i"), SNOWPLOW),
 }
 """What each path takes."""
+
+_PIXEL = "/i"
+"""Where Snowplow sends one event as a query and wants an image."""
 
 _SERVER_ONLY = ("mention", "receipt")
 """What anybody could forge with a key that stands in a web page: words in somebody's mouth, fates of messages."""
@@ -65,18 +75,25 @@ class Receiver:
         self.tally = Tally()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        call = PATHS.get(scope["path"]) if scope["type"] == "http" else None
-        if call is None:
+        path = scope["path"] if scope["type"] == "http" else ""
+        call = PATHS.get(path)
+        if call is None and not greet.greets(path):
             await self._pages(scope, receive, send)
             return
         self.tally.requests += 1
         headers = dict(scope["headers"])
         try:
-            if scope["method"] != "POST":
-                start, body = _preflight(scope["method"], headers)
-            else:
+            if call is None:
+                start, body = self._greet(path, scope["method"], scope["query_string"], headers)
+            elif scope["method"] == "POST":
                 await self._take(call, scope["query_string"], headers, receive)
                 start, body = _TAKEN
+            elif scope["method"] == "GET" and path == _PIXEL:
+                query = scope["query_string"]
+                await self._commit(call, query, self._callers.of_request(headers, query))
+                start, body = _IMAGE
+            else:
+                start, body = _preflight(scope["method"], headers)
         except (Refused, UnknownKey, TooLarge) as error:
             start, body = self._refuse(error)
         if b"origin" in headers:
@@ -88,7 +105,10 @@ class Receiver:
         """Return once everything in the request is durable."""
         caller = self._callers.of_request(headers, query)
         _plain_or_gzip(headers.get(b"content-encoding", b""))
-        body = await _read(receive, int(headers.get(b"content-length", b"0")))
+        await self._commit(call, await _read(receive, int(headers.get(b"content-length", b"0"))), caller)
+
+    async def _commit(self, call: str, body: bytes, caller: Caller | None) -> None:
+        """Return once everything in a body is durable; without a `caller` yet, it names its write key itself."""
         found = cut(call, body)
         if caller is None:
             caller = self._callers.of_key(found.write_key)
@@ -101,6 +121,16 @@ class Receiver:
         self.tally.records += len(found.pieces)
         if taken.unheard:
             raise _unheard(taken.unheard)
+
+    def _greet(self, path: str, method: str, query: bytes, headers: dict[bytes, bytes]) -> tuple[Message, Message]:
+        """What an SDK asks before it sends."""
+        if method not in ("GET", "POST"):
+            return _preflight(method, headers)
+        document = greet.open_to_all(path)
+        if document is None:
+            caller = self._callers.of_request(headers, query) or self._callers.of_key("")
+            document = greet.keyed(path, caller)
+        return _answer(200, document, [])
 
     def _admit(self, tenant: str, cost: int) -> None:
         if self._committer.full:
@@ -151,14 +181,28 @@ async def _read(receive: Receive, announced: int) -> bytes:
     return body
 
 
-def _answer(status: int, content: dict[str, Any] | None, more: Headers) -> tuple[Message, Message]:
-    body = msgspec.json.encode(content) if content is not None else b""
+def _answer(status: int, content: Mapping[str, Any] | None, more: Headers) -> tuple[Message, Message]:
+    body = msgspec.json.encode(dict(content)) if content is not None else b""
     headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body)), *more]
     start = {"type": "http.response.start", "status": status, "headers": headers}
     return start, {"type": "http.response.body", "body": body}
 
 
 _TAKEN = _answer(200, {"success": True}, [])
+_DOT = b64decode("R0lGODlhAQABAIAAAAAAAAAAACH5BAEAAAAALAAAAAABAAEAAAICRAEAOw==")
+_IMAGE: tuple[Message, Message] = (
+    {
+        "type": "http.response.start",
+        "status": 200,
+        "headers": [
+            (b"content-type", b"image/gif"),
+            (b"content-length", b"%d" % len(_DOT)),
+            (b"cache-control", b"no-store"),
+        ],
+    },
+    {"type": "http.response.body", "body": _DOT},
+)
+"""One transparent dot."""
 
 
 def _preflight(method: str, headers: dict[bytes, bytes]) -> tuple[Message, Message]:
@@ -167,7 +211,7 @@ def _preflight(method: str, headers: dict[bytes, bytes]) -> tuple[Message, Messa
         raise Refused(405, "method", "expected POST")
     asked = headers.get(b"access-control-request-headers", b"content-type")
     allowed = [
-        (b"access-control-allow-methods", b"POST, OPTIONS"),
+        (b"access-control-allow-methods", b"GET, POST, OPTIONS"),
         (b"access-control-allow-headers", asked),
         (b"access-control-max-age", b"86400"),
     ]

@@ -34,9 +34,24 @@ from transforms.logic.vocabulary import NAMES
 from transforms.stores.memory import MemoryRows
 
 MARK = "c4n4ry"
+TP2 = "/com.snowplowanalytics.snowplow/tp2"
 MAIL, PHONE, TOKEN = "c4n4ry.ana@people.example", "+48c4n4ry600123123", "c4n4ry" + "0" * 26 + "-" + "5" * 32
 VALUES: tuple[Any, ...] = (MAIL, [PHONE], {TOKEN: [MAIL]})
-CALLS = ("track", "identify", "page", "screen", "alias", "group", "receipt", "mention", "derived", "unreadable", MAIL)
+CALLS = (
+    "track",
+    "identify",
+    "page",
+    "screen",
+    "alias",
+    "group",
+    "receipt",
+    "mention",
+    "derived",
+    "unreadable",
+    MAIL,
+    "posthog",
+    "snowplow",
+)
 TOP = [
     "messageId", "userId", "anonymousId", "previousId", "timestamp", "originalTimestamp", "sentAt", "event", "name",
     "type", "context", "traits", "properties", "consent", "key", "state", "at", "channel", "code", "attempt", "id",
@@ -178,7 +193,7 @@ def test_the_door_answers_and_logs_without_it(
         answers = [
             door.post(path, body, key)
             for number, body in enumerate(bodies())
-            for path in ("/v1/t", ("/v1/i", "/v1/batch", "/v1/receipts", "/v1/mentions")[number % 4])
+            for path in ("/v1/t", ("/v1/i", "/v1/batch", "/v1/receipts", "/v1/mentions", "/e/", TP2)[number % 6])
             for key in (SERVER, BROWSER, MAIL)[: 3 if number % 19 == 0 else 1]
         ]
     door.close()

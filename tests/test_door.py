@@ -216,6 +216,40 @@ def test_other_paths_and_methods_are_answered_plainly(door: Door) -> None:
     assert health.status == 200 and json.loads(health.text)["status"] == "ok"
 
 
+def test_rudderstacks_web_sdk_learns_its_source_with_its_key_alone(door: Door) -> None:
+    path = "/sourceConfig/?p=npm&v=3.34.1&build=modern"
+    answer = door.ask("GET", path, headers={**basic(BROWSER), **ORIGIN})
+    source = json.loads(answer.text)["source"]
+    assert (answer.status, source["destinations"], source["id"]) == (200, [], "storefront")
+    assert isinstance(source["config"], dict) and answer.headers["access-control-allow-origin"] == ORIGIN["Origin"]
+    assert door.ask("GET", f"{path}&writeKey={BROWSER}").status == 200
+    assert door.ask("GET", path).status == door.ask("GET", path, headers=basic("nobody")).status == 401
+    assert door.ask("OPTIONS", path, headers=ORIGIN).status == 204
+    assert BROWSER not in answer.text and SERVER not in answer.text
+
+
+def test_posthogs_sdks_learn_that_no_flag_is_on(door: Door) -> None:
+    for method, path in (("POST", "/flags/?v=2"), ("POST", "/decide/?v=3"), ("GET", "/array/k/config")):
+        answer = door.ask(method, path, b'{"token":"k","distinct_id":"c-1"}' if method == "POST" else b"", ORIGIN)
+        assert answer.status == 200 and answer.headers["access-control-allow-origin"] == ORIGIN["Origin"]
+        assert not json.loads(answer.text).get("flags")
+    assert json.loads(answer.text)["sessionRecording"] is False
+    assert not door.entries
+
+
+def test_a_query_of_snowplows_is_a_record_and_its_answer_an_image(door: Door) -> None:
+    query = f"e=pv&url=https%3A%2F%2Fshop.example&eid=e-1&aid={BROWSER}"
+    answer = http.client.HTTPConnection("127.0.0.1", door.port, timeout=PATIENCE)
+    answer.request("GET", f"/i?{query}")
+    image = answer.getresponse()
+    assert (image.status, image.getheader("content-type"), image.read()[:3]) == (200, "image/gif", b"GIF")
+    answer.close()
+    assert [(entry.kind, entry.body, entry.trust) for entry in door.entries] == [
+        ("snowplow", query.encode(), "browser")
+    ]
+    assert door.ask("GET", "/i?e=pv&aid=nobody").status == 401
+
+
 def test_mentions_and_receipts(door: Door) -> None:
     assert door.post("/v1/mentions", {"text": "nice boots"}).status == 200
     assert door.post("/v1/mentions", {"mentions": [{"text": "a"}, {"text": "b"}]}).status == 200

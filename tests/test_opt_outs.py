@@ -25,8 +25,9 @@ from schemas.keys import address_of
 from schemas.records import Block, Entry, Event
 from transforms.logic import consent, suppress
 from transforms.logic.events import event_of
-from transforms.logic.intake import TooLarge, cut
+from transforms.logic.intake import TooLarge
 from transforms.logic.moment import CutsBook, Moment, Plan
+from transforms.logic.posted import cut
 from transforms.logic.profile import SUPPRESSED, Person
 from transforms.logic.shard import Outputs
 from transforms.sources.journal import JournalSource

@@ -22,7 +22,21 @@ from transforms.logic.returns import Report
 from transforms.logic.vocabulary import NAMES
 from transforms.stores.memory import MemoryRows
 
-KINDS = ("track", "identify", "page", "screen", "alias", "group", "receipt", "derived", "mention", "unreadable", "poem")
+KINDS = (
+    "track",
+    "identify",
+    "page",
+    "screen",
+    "alias",
+    "group",
+    "receipt",
+    "derived",
+    "mention",
+    "unreadable",
+    "poem",
+    "posthog",
+    "snowplow",
+)
 SHAPES = (
     calls.Call, calls.Context, calls.Words, calls.Page, calls.Place, posts.Post, posts.Author, Report,
     *(shape for shape in vars(properties).values() if isinstance(shape, type) and issubclass(shape, msgspec.Struct)),

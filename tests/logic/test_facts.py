@@ -57,7 +57,7 @@ FACTS: list[tuple[str, dict[str, Any], AnyFact]] = [
     ("add_to_cart", SHOE | {"currency": "eur"}, CartUpdated("add", "", "EUR", (ITEM,))),
     ("Product Removed", SHOE, CartUpdated("remove", "", "", (ITEM,))),
     ("Product Added", {"products": [SHOE]}, CartUpdated("replace", "", "", (ITEM,))),
-    ("Product Added", {"items": [SHOE]}, CartUpdated("replace", "", "", (ITEM,))),
+    ("Product Added", {"items": [SHOE]}, CartUpdated("add", "", "", (ITEM,))),
     ("Product Added", {"products": []}, CartUpdated("empty")),
     ("Product Added", {"products": [SHOE | {"quantity": 0}]}, CartUpdated("empty")),
     ("Cart Updated", {"products": [SHOE, {"name": "nameless"}]}, CartUpdated("replace", items=(ITEM,))),

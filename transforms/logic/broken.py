@@ -34,7 +34,7 @@ _SEPARATORS = str.maketrans("", "", "\0 _-.:/\t")
 _OPT_OUTS = ("unsubscri", "consent", "optout", "spam", "complain")
 """What the name of an opt-out, or a field of one, holds in every spelling."""
 
-_KEY = re.compile(rb'"writeKey"\s{0,9}:\s{0,9}"([^"\\]{1,200})"')
+_KEY = rb'"(?:%s)"\s{0,9}:\s{0,9}"([^"\\]{1,200})"'
 _decoder = JSONDecoder(strict=False, parse_int=str, parse_constant=lambda _: None)
 
 
@@ -45,8 +45,11 @@ class Opened(NamedTuple):
     sent_at: bytes
 
 
-def opened(body: bytes, field: str, most: int) -> Opened | None:
-    """The records under `field`; stops after more than `most`. None if the body has no such list."""
+def opened(body: bytes, field: str, most: int, clock: str = "sentAt") -> Opened | None:
+    """The records under `field`; stops after more than `most`. None if the body has no such list.
+
+    `clock` is the field that says when the body left.
+    """
     reader = _Reader(body)
     found: list[bytes] | None = None
     sent_at = b""
@@ -54,7 +57,7 @@ def opened(body: bytes, field: str, most: int) -> Opened | None:
         for name in reader.names():
             if name == field and reader.past("["):
                 found = reader.records(most)
-            elif name == "sentAt":
+            elif name == clock:
                 sent_at = reader.bytes_of_value()
             else:
                 reader.value()
@@ -66,9 +69,9 @@ def opened(body: bytes, field: str, most: int) -> Opened | None:
     return Opened([*found, rest] if rest else found, sent_at)
 
 
-def key_in(body: bytes) -> str:
-    """The write key that stands in a body which cannot be decoded; "" if none."""
-    found = _KEY.search(body)
+def key_in(body: bytes, names: bytes = b"writeKey") -> str:
+    """The write key that stands in a body which cannot be decoded, under one of `names` (a|b); "" if none."""
+    found = re.search(_KEY % names, body)
     return found[1].decode("ascii", "replace") if found else ""
 
 

@@ -15,7 +15,7 @@ from typing import Any
 from schemas.failures import STEP_FAILED, UNKNOWN_KIND, UNREADABLE, Refused, form_of
 from schemas.keys import derived_id
 from schemas.records import Block, Entry, Event, EventRow, Failure, Mention, MentionRow
-from transforms.logic.events import event_of
+from transforms.logic.families import CALLS, event_in
 from transforms.logic.posts import mention_of
 from transforms.logic.returns import derived_of, receipt_of
 from transforms.logic.shard import Outputs
@@ -38,7 +38,7 @@ def _unknown(entry: Entry, block: Block, sequence: int) -> Read:  # noqa: ARG001
 
 
 READERS: Mapping[str, Callable[[Entry, Block, int], Read]] = {
-    **dict.fromkeys(("track", "identify", "page", "screen", "alias", "group"), event_of),
+    **dict.fromkeys(sorted(CALLS), event_in),
     "receipt": receipt_of,
     "derived": derived_of,
     MENTION: mention_of,

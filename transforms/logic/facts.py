@@ -82,7 +82,7 @@ def fact_of(reader: Reader, call: Call) -> tuple[AnyFact, Properties]:
 
 
 def _viewed(said: ProductView, what: str, _call: Call) -> AnyFact:
-    return Viewed(what, _url(said.url) if said.url else "", "", item(said))
+    return Viewed(what, _url(said.url) if said.url else "", "", item(said) or next(iter(items(said.items)), None))
 
 
 def _page(said: PageView, what: str, call: Call) -> AnyFact:
@@ -96,16 +96,17 @@ def _page(said: PageView, what: str, call: Call) -> AnyFact:
 
 def _cart(said: CartChange, change: str, _call: Call) -> AnyFact:
     cart, money = opaque(said.cart_id), currency(said.currency)
-    listed = said.products if said.products is not None else said.items
-    if isinstance(listed, list) and change != "empty":
-        held = items(listed)
-        return CartUpdated("replace" if held else "empty", cart, money, held)
     if change == "empty":
         return CartUpdated(change, cart, money)
+    whole = said.products if said.products is not None or change != "replace" else said.items
+    if isinstance(whole, list):
+        held = items(whole)
+        return CartUpdated("replace" if held else "empty", cart, money, held)
     one = item(said)
-    if one is None or change == "replace":
+    changed = (one,) if one else items(said.items)  # GA4 lists what went in or out, not what is in the cart
+    if not changed or change == "replace":
         raise Refused(MISSING_FIELD, "expected product_id, sku or a list of products")
-    return CartUpdated(change, cart, money, (one,))
+    return CartUpdated(change, cart, money, changed)
 
 
 def _checkout(said: Purchase, _variant: str, _call: Call) -> AnyFact:
@@ -151,8 +152,8 @@ def _report(said: MailReport, state: str, call: Call) -> AnyFact:
     return Receipt(key, state, 0, "email", label(said.code or said.reason, 60))
 
 
-def _custom(_said: Properties, _variant: str, call: Call) -> AnyFact:
-    name = label(call.event if isinstance(call.event, str) else str(call.event or ""), 100)
+def _custom(_said: Properties, known: str, call: Call) -> AnyFact:
+    name = known or label(call.event if isinstance(call.event, str) else str(call.event or ""), 100)
     if not name:
         raise Refused(MISSING_FIELD, "event: expected the name of what happened")
     return Custom(name)

@@ -78,7 +78,7 @@ _call = msgspec.json.Decoder(_Call)
 _letter = msgspec.json.Decoder(_Letter)
 _text = msgspec.json.Decoder(str)
 _time = msgspec.json.Decoder(datetime)
-_BROKEN = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+UNDECODED = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 def cut(call: str, body: bytes) -> Cut:
@@ -89,11 +89,11 @@ def cut(call: str, body: bytes) -> Cut:
     try:
         plain = inflate(body)
     except zlib.error:
-        return Cut([_unreadable(call, body)])
+        return Cut([unreadable(call, body)])
     try:
         return _cut_batch(call, plain) if call not in SEGMENT else _cut_one(call, plain)
-    except _BROKEN:
-        return _cut_broken(call, plain) or Cut([_unreadable(call, body, plain)], broken.key_in(plain))
+    except UNDECODED:
+        return _cut_broken(call, plain) or Cut([unreadable(call, body, plain)], broken.key_in(plain))
 
 
 def cut_line(line: bytes) -> Piece:
@@ -117,17 +117,17 @@ def inflate(body: bytes) -> bytes:
 
 def _cut_one(call: str, body: bytes) -> Cut:
     found = _call.decode(body)
-    return Cut([_sized(call, body, _moment(found.sentAt), bytes(found.event))], _string(found.writeKey))
+    return Cut([sized(call, body, clock(found.sentAt), bytes(found.event))], string(found.writeKey))
 
 
 def _cut_batch(call: str, body: bytes) -> Cut:
     letter = _letter.decode(body)
-    key = _string(letter.writeKey)
+    key = string(letter.writeKey)
     parts = {"mention": letter.mentions, "receipt": letter.receipts}.get(call, letter.batch)
     if parts is None:
         return Cut([_piece(_kinds(call), body, 0)], key)
-    _count(len(parts))
-    sent_at, kinds = _moment(letter.sentAt), _kinds(call)
+    count(len(parts))
+    sent_at, kinds = clock(letter.sentAt), _kinds(call)
     return Cut([_piece(kinds, bytes(part), sent_at) for part in parts], key)
 
 
@@ -136,8 +136,8 @@ def _cut_broken(call: str, body: bytes) -> Cut | None:
     found = None if call in SEGMENT else broken.opened(body, "batch" if call == "batch" else f"{call}s", RECORDS)
     if found is None:
         return None
-    _count(len(found.records))
-    sent_at, kinds = _moment(Raw(found.sent_at)), _kinds(call)
+    count(len(found.records))
+    sent_at, kinds = clock(Raw(found.sent_at)), _kinds(call)
     return Cut([_piece(kinds, part, sent_at) for part in found.records], broken.key_in(body))
 
 
@@ -145,7 +145,8 @@ def _kinds(call: str) -> frozenset[str]:
     return SEGMENT if call == "batch" else frozenset((call,))
 
 
-def _count(records: int) -> None:
+def count(records: int) -> None:
+    """Raises TooLarge for more records than a request may carry."""
     if records > RECORDS:
         raise TooLarge(f"expected at most {RECORDS} records in a request, got more; send smaller batches")
 
@@ -155,29 +156,30 @@ def _piece(kinds: frozenset[str], body: bytes, sent_at: int) -> Piece:
     body = body.strip() if body[:1].isspace() else body
     only = next(iter(kinds)) if len(kinds) == 1 else ""
     if body[:1] != b"{":
-        return _unreadable(only, body)
+        return unreadable(only, body)
     try:
         found = _call.decode(body)
-    except _BROKEN:
-        return _unreadable(only, body)
-    kind = only or _string(found.type).lower()
+    except UNDECODED:
+        return unreadable(only, body)
+    kind = only or string(found.type).lower()
     if kind not in kinds:
-        return _unreadable("", body)
-    return _sized(kind, body, _moment(found.sentAt) or sent_at, bytes(found.event))
+        return unreadable("", body)
+    return sized(kind, body, clock(found.sentAt) or sent_at, bytes(found.event))
 
 
-def _sized(kind: str, body: bytes, sent_at: int, event: bytes) -> Piece:
-    if len(body) > EVENT_BYTES or _too_deep(body):
-        return _unreadable(kind, body)
+def sized(kind: str, body: bytes, sent_at: int, event: bytes) -> Piece:
+    """A record of valid JSON, unreadable if it is beyond a limit."""
+    if len(body) > EVENT_BYTES or too_deep(body):
+        return unreadable(kind, body)
     return Piece(kind, body, sent_at, event)
 
 
-def _unreadable(call: str, body: bytes, whole: bytes = b"") -> Piece:
+def unreadable(call: str, body: bytes, whole: bytes = b"") -> Piece:
     """A record that stays in quarantine, cut to its limit; `whole` is what it unpacked to."""
     return Piece(UNREADABLE, body[:EVENT_BYTES], whole=whole or body, call=call)
 
 
-def _too_deep(body: bytes) -> bool:
+def too_deep(body: bytes) -> bool:
     """Whether valid JSON nests deeper than the limit; the count of openers settles it for nearly every record."""
     if body.count(b"{") + body.count(b"[") <= DEPTH:
         return False
@@ -189,17 +191,18 @@ def _too_deep(body: bytes) -> bool:
     return False
 
 
-def _string(raw: Raw) -> str:
+def string(raw: Raw) -> str:
+    """A text; "" for anything else."""
     try:
         return _text.decode(raw)
-    except _BROKEN:
+    except UNDECODED:
         return ""
 
 
-def _moment(raw: Raw) -> int:
+def clock(raw: Raw) -> int:
     """Microseconds of an ISO time (UTC unless it says otherwise), 0 for anything else."""
     try:
         moment = _time.decode(raw)
-    except _BROKEN:
+    except UNDECODED:
         return 0
     return ((moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - _EPOCH) // _MICROSECOND

@@ -36,6 +36,7 @@ class ProductView(Product, gc=False):
     email: Any = None
     phone: Any = None
     url: Any = None
+    items: Products = None
 
 
 class CartChange(ProductView, gc=False):
@@ -44,7 +45,6 @@ class CartChange(ProductView, gc=False):
     cart_id: Any = None
     currency: Any = None
     products: Products = None
-    items: Products = None
 
 
 class SignUp(Properties, gc=False):

@@ -11,10 +11,11 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from schemas.failures import Refused
 from schemas.keys import STRENGTH, address_in, address_of
 from schemas.records import Derived, Entry, Ids, Receipt
+from transforms.logic.families import CALLS, as_segment
 from transforms.logic.identifiers import email, handle, opaque, phone
-from transforms.logic.intake import SEGMENT
 
 NOWHERE = b""
 """The key of a record that nobody can be found in; any partition will do."""
@@ -59,10 +60,10 @@ _NONE = _Traits()
 def key_of(entry: Entry, secret: bytes) -> bytes:
     """The key of an accepted record; NOWHERE if it names nobody or cannot be read."""
     try:
-        if entry.kind in SEGMENT:
-            return key_of_ids(entry.tenant, _ids(_calls.decode(entry.body)), secret)
+        if entry.kind in CALLS:
+            return key_of_ids(entry.tenant, _ids(_calls.decode(as_segment(entry).body)), secret)
         return _key_of_said(entry, secret)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+    except (Refused, msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return NOWHERE
 
 

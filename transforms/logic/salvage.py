@@ -15,10 +15,12 @@ from msgspec.structs import replace
 
 from schemas.failures import BAD_JSON, Refused
 from schemas.records import Block, Entry, Event
-from transforms.logic.broken import encoded, may_refuse, record_in
+from transforms.logic.broken import encoded
 from transforms.logic.consents import Statement
 from transforms.logic.events import event_of
+from transforms.logic.families import leniently, may_refuse_in
 from transforms.logic.identifiers import NETWORKS
+from transforms.logic.posted import FAMILIES
 from transforms.logic.properties import Leaving
 from transforms.logic.vocabulary import Meaning, meaning
 
@@ -38,19 +40,16 @@ def salvaged(body: bytes, call: str, entry: Entry, block: Block) -> Event | None
     `call` is what it was sent as ("" if only itself says so). Raises Refused if it may take permission back and cannot
     be understood.
     """
-    record = record_in(body)
-    if record is None or "batch" in record or _kind(record, call) == "receipt":
-        if _kind(record or {}, call) != "mention" and may_refuse(body):
+    record = leniently(call, body)
+    kind = call if call not in FAMILIES and call else str((record or {}).get("type")).lower()
+    if record is None or "batch" in record or kind == "receipt":
+        if kind != "mention" and may_refuse_in(call, body):
             raise Refused(BAD_JSON, "expected a record that can be read")
         return None
-    said = _permission(record, _kind(record, call))
+    said = _permission(record, kind)
     if said is None:
         return None
     return event_of(replace(entry, kind="track", body=encoded(said)), block, block.first)[0]
-
-
-def _kind(record: dict[str, Any], call: str) -> str:
-    return call or str(record.get("type")).lower()
 
 
 def _permission(record: dict[str, Any], kind: str) -> dict[str, Any] | None:

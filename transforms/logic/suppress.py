@@ -29,8 +29,9 @@ from schemas.records import (
     Unsubscribed,
 )
 from transforms.logic.broken import plain
-from transforms.logic.events import event_of
-from transforms.logic.intake import SEGMENT, UNREADABLE, Piece
+from transforms.logic.families import CALLS, event_in
+from transforms.logic.intake import UNREADABLE, Piece
+from transforms.logic.posted import SNOWPLOW
 from transforms.logic.returns import receipt_of
 from transforms.logic.salvage import salvaged
 from transforms.logic.vocabulary import canonical
@@ -96,6 +97,8 @@ def may_tell(piece: Piece) -> bool:
         return piece.call != "mention"
     if kind == _RECEIPT:
         return b"complain" in piece.body.lower() or b"\\u" in piece.body
+    if kind == SNOWPLOW:
+        return True  # what it says is coded
     return _telling(piece.event) or b"consent" in piece.body.lower() or b"\\u" in piece.body
 
 
@@ -118,12 +121,13 @@ def hear(piece: Piece, entry: Entry, block: Block, scope: Scope) -> Heard:
     try:
         if entry.kind == _RECEIPT:
             return _heard(receipt_of(entry, block, block.first)[0], scope, taken=True)
-        if entry.kind in SEGMENT:
-            return _heard(event_of(entry, block, block.first)[0], scope, taken=True)
+        if entry.kind in CALLS:
+            return _heard(event_in(entry, block, block.first)[0], scope, taken=True)
     except _REFUSALS:
         pass
     try:
-        event = salvaged(plain(piece.whole) or entry.body, piece.call or entry.kind, entry, block)
+        sent_as = piece.call or (entry.kind if entry.kind != UNREADABLE else "")
+        event = salvaged(plain(piece.whole) or entry.body, sent_as, entry, block)
     except _REFUSALS:
         return Heard(unheard=True)
     return _NOTHING if event is None else _heard(event, scope, taken=False)

@@ -49,6 +49,19 @@ NAMES: dict[tuple[str, str], tuple[str, ...]] = {
     ("receipt", "complained"): ("Email Marked as Spam",),
 }
 
+SAME: tuple[tuple[str, ...], ...] = (
+    ("Product List Viewed", "Viewed Product List", "Viewed Product Category", "view_item_list", "list_view"),
+    ("Product Clicked", "Clicked Product", "select_item", "list_click"),
+    ("Promotion Viewed", "Viewed Promotion", "view_promotion", "promo_view"),
+    ("Promotion Clicked", "Clicked Promotion", "select_promotion", "promo_click"),
+    ("Cart Viewed", "Viewed Cart", "view_cart"),
+    ("Payment Info Entered", "Entered Payment Info", "add_payment_info"),
+    ("Products Searched", "Searched Products", "search", "view_search_results"),
+    ("Product Added to Wishlist", "add_to_wishlist"),
+    ("Order Updated", "Updated Order"),
+)
+"""Events without a rule of ours that several vocabularies have; each goes by the first of its names."""
+
 
 class Meaning(NamedTuple):
     """A canonical type (`Fact.kind`) and which of its variants a name stands for ("" where it has none)."""
@@ -62,7 +75,10 @@ def folded(name: str) -> str:
     return name.casefold().translate(_DROPPED)
 
 
-_MEANINGS = {folded(name): Meaning(*meaning) for meaning, names in NAMES.items() for name in names}
+_MEANINGS = {
+    **{folded(name): Meaning(CUSTOM, names[0]) for names in SAME for name in names},
+    **{folded(name): Meaning(*meaning) for meaning, names in NAMES.items() for name in names},
+}
 _UNKNOWN = Meaning(CUSTOM)
 
 
