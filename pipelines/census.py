@@ -20,6 +20,7 @@ from transforms.stores.follower import Follower
 from transforms.stores.frames import LONGEST_HEAD, Part, read_segment_head
 from transforms.stores.journal import DERIVED, RECORDS, Lane, last_counts
 from transforms.stores.log import LogReader
+from transforms.stores.parquet import read_manifest
 from transforms.stores.segments import segment_file, segment_starts
 from transforms.stores.sends import COUNTS_ROW, Counts
 from transforms.stores.state import POSITION
@@ -45,6 +46,7 @@ def _census(config: Config) -> Census:
     door = last_counts(config.folder("journal"))
     ends = {name: numbers(config.folder(name)) for name in LOGS}
     intents = ends["person"].get("intents", 0)
+    settled = Settled(Lines(config))
     return Census(
         external=door.external,
         derived=door.derived,
@@ -55,7 +57,9 @@ def _census(config: Config) -> Census:
         to_take=intents,
         **_unread(config),
         **_sends(config),
-        **Settled(Lines(config)).counts(),
+        **_rows(config),
+        **settled.counts(),
+        **_returned(config, ends["sender"], settled),
     )
 
 
@@ -144,6 +148,22 @@ def intents_after(config: Config, place: bytes) -> Iterator[Part]:
     """What the person lane has handed over behind a place of the sender's."""
     reader = LogReader(config.folder("person"), int.from_bytes(place), {"intents"})
     return (frame.parts["intents"] for frame in frames_of(reader))
+
+
+def _returned(config: Config, sender: dict[str, int], settled: Settled) -> dict[str, Any]:
+    """Receipts as a sender that is alone numbers them, and as the tables hold them."""
+    return {} if config.redis else {"told": sender.get("receipts", 0), "returned": settled.returned()}
+
+
+def _rows(config: Config) -> dict[str, Any]:
+    """Rows as the logs number them, and as the manifest counts them."""
+    manifest = read_manifest(config.folder("tables"))
+    written = sum(numbers(config.folder(name)).get("rows", 0) for name in LOGS)
+    return {
+        "written": written,
+        "sealed": sum(file.rows for files in manifest.tables.values() for file in files),
+        "waiting": written - sum(cursor.number for cursor in manifest.cursors.values()),
+    }
 
 
 def _messages(config: Config, place: bytes) -> Iterator[Message]:

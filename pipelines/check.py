@@ -13,6 +13,7 @@ from msgspec import Struct
 from rich.console import Console
 from rich.table import Table
 
+from pipelines.audit import absent, damage, recorded, unwritten
 from pipelines.census import census
 from pipelines.config import Config
 from pipelines.figures import statuses
@@ -58,14 +59,17 @@ def check_data(config: Config) -> Report:
     """The ledgers of a data folder.
 
     Counts of a running installation are taken one after another, so one that moved meanwhile may look off: what is
-    off is counted again before it is called so.
+    off is counted again before it is called so. What cannot be read is said, and nothing is then counted.
     """
+    if hurt := damage(config):
+        return Report([], hurt, memory(config), ["ledgers: not counted before that is mended"], Census())
     for _ in range(TRIES):
         counted = census(config)
         found = lines(counted)
-        if not problems(found):
+        wrong = [*problems(found), *absent(config), *recorded(config)]
+        if not wrong:
             break
-    return Report(found, problems(found), memory(config), list(notes(counted)), counted)
+    return Report(found, wrong, memory(config), [*notes(counted), *unwritten(config)], counted)
 
 
 def notes(counted: Census) -> Iterator[str]:
@@ -88,10 +92,11 @@ def show(report: Report, console: Console) -> None:
     for line in report.lines:
         mark = f"off by {line.off}" if line.off else "✓"
         table.add_row(line.name, f"{line.expected:,}", f"{line.found:,}", f"{line.underway:,}", mark)
-    console.print(table)
+    if report.lines:
+        console.print(table)
     for name, what in report.memory.items():
         console.print(f"{name} remembers {what}", markup=False)
     for note in report.notes:
-        console.print(note, markup=False)
+        console.print(note, markup=False, soft_wrap=True)
     for problem in report.problems:
-        console.print(problem, markup=False)
+        console.print(problem, markup=False, soft_wrap=True)

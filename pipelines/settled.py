@@ -65,6 +65,7 @@ class Settled:
     def __init__(self, lines: Lines, starts: dict[int, int] | None = None) -> None:
         events = lines.of("events", "id", "partition", "sequence", "derived", "disposition", "reason")
         mentions = lines.of("mentions", "id", "partition", "sequence", "disposition", "reason")
+        failures = lines.of("failures", "id", "partition", "sequence")
         interim, derived = pc.equal(events["disposition"], "forwarded"), events["derived"]
         final, outside = pc.invert(interim), pc.invert(derived)
 
@@ -72,6 +73,9 @@ class Settled:
             return since(places_of(rows), starts or {})
 
         self._lines = lines
+        failed = (rows.filter(pc.equal(rows["disposition"], "failed")) for rows in (events, mentions))
+        self._failed = joined(*map(places, failed))
+        self._failures = places(failures)
         self.ended = joined(places(events.filter(pc.and_(final, outside))), places(mentions))
         self.underway = places(events.filter(pc.and_(interim, outside)))
         self._derived = events.filter(pc.and_(final, derived))
@@ -90,21 +94,36 @@ class Settled:
             "refused_derived": _count(disposition, "failed"),
             "doubled_derived": repeated(self.ended_derived),
             "underway_derived": missing(self.underway_derived, self.ended_derived),
+            "failed": (failed := distinct(self._failed)),
+            "explained": failed - missing(self._failed, self._failures),
             **self._decided(),
         }
 
-    def _decided(self) -> dict[str, int]:
-        decisions = self._lines.of("decisions", "id", "final", "reason")
-        decided = decisions.filter(decisions["final"])
+    def returned(self) -> int:
+        """How many different receipts of senders the tables hold."""
+        return len(pc.unique(self._receipts()["id"]))
+
+    def _receipts(self) -> pa.Table:
         receipts = self._lines.of("receipts", "id", "state", "matched")
-        ours = receipts.filter(pc.is_in(receipts["state"], pa.array(sorted(TERMINAL))))
+        return receipts.filter(pc.is_in(receipts["state"], pa.array(sorted(TERMINAL))))
+
+    def _decided(self) -> dict[str, int]:
+        decisions = self._lines.of("decisions", "id", "final", "reason", "key")
+        messages = self._lines.of("messages", "key", "revision")
+        decided = decisions.filter(decisions["final"])
+        ours = self._receipts()
         return {
             "candidates": decided.num_rows,
             "doubled_candidates": decided.num_rows - len(pc.unique(decided["id"])),
             "decided_to_send": _count(decided["reason"], "SENT"),
-            "messages": self._lines.of("messages", "key", "revision").num_rows,
+            "messages": messages.num_rows,
+            "unlike": len(_keys(decided.filter(pc.equal(decided["reason"], "SENT"))) ^ _keys(messages)),
             "ghosts": _count(ours["matched"], False),
         }
+
+
+def _keys(rows: pa.Table) -> set[str]:
+    return set(pc.unique(rows["key"]).to_pylist())
 
 
 def _count(column: pa.ChunkedArray, value: str | bool) -> int:

@@ -8,6 +8,7 @@ from models.gate import ModelRefused
 from pipelines.config import ConfigError
 from pipelines.together import GaveUp
 from transforms.stores.lease import LeaseLost
+from transforms.stores.parquet import TablesDamaged
 from transforms.stores.redis_errors import RedisDown, RedisFull, RedisUnfit, RedisUnready
 from transforms.stores.rows import StoreMismatch
 from transforms.stores.segments import LogBusy, LogCorrupt
@@ -30,6 +31,7 @@ SENTENCES = (
     RedisUnready,
     StoreDamaged,
     StoreMismatch,
+    TablesDamaged,
 )
 """Errors whose own words say what was expected, what came and what to do."""
 

@@ -32,6 +32,13 @@ WHOLE = Census(
     ended=6,
     open=3,
     receipts=6,
+    told=6,
+    returned=4,
+    failed=3,
+    explained=3,
+    written=300,
+    sealed=280,
+    waiting=20,
 )
 
 
@@ -60,8 +67,25 @@ def test_an_empty_folder_has_no_problem() -> None:
         ({"unread_intents": 1}, "intents"),
         ({"open": 2}, "messages claimed"),
         ({"receipts": 5}, "receipts"),
+        ({"told": 20}, "receipts that came back"),
+        ({"returned": 7}, "receipts that came back"),
+        ({"explained": 2}, "failed records with a reason"),
+        ({"unlike": 1}, "keys only decided or only written"),
+        ({"sealed": 279}, "rows of the tables"),
+        ({"emitted": {"person": 20, "listen": 20, "sender": 0}}, "records given back to the door"),
     ],
 )
 def test_a_single_count_that_is_off_is_named(changed: dict[str, int], name: str) -> None:
     found = problems(lines(replace(WHOLE, **changed)))
     assert [problem.partition(":")[0] for problem in found] == [name]
+
+
+def test_a_log_that_was_pulled_further_than_it_goes_is_not_made_good_by_another() -> None:
+    gone = replace(WHOLE, emitted={"person": 25, "listen": 20, "sender": 0}, arrived=40)
+    (line,) = [line for line in lines(gone) if line.off]
+    assert (line.name, line.off) == ("records given back to the door", -5)
+
+
+def test_less_than_nothing_is_never_under_way() -> None:
+    (line,) = [line for line in lines(Census(emitted={"sender": 41}, pulled={"sender": 88}, arrived=88)) if line.off]
+    assert (line.expected, line.found, line.off) == (41, 88, -47)

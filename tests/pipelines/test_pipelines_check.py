@@ -20,11 +20,13 @@ from transforms.logic.delivery import ACCEPTED, Answer, Sink, begin, settle
 from transforms.sources.journal import JournalReader
 from transforms.stores.journal import Draft, Journal
 from transforms.stores.rows import RowStore
+from transforms.stores.segments import make_folder, reach
 from transforms.stores.sends import Sends
 from transforms.stores.transaction import Change
 
 A = Sink("A", 10**12, 20_000)
 FACT = Said("m", ("Fernweh",), True, "negative", 0.9, "en", "")
+SENT = decision(1, "SENT", key=intent().key)
 SAID = Derived("said-1", "shop", NOON, Ids(handle="chirp:ana"), FACT)
 
 
@@ -36,6 +38,7 @@ class Folder:
         self.stamp = NOON
 
     def door(self, *entries: Entry, pulled: int = 0) -> None:
+        make_folder(self.config.folder("door"), sync=False)
         journal = Journal(self.config.folder("journal"), sync=False)
         cursors = {"listen": (0, pulled)} if pulled else {}
         journal.write(Draft(list(entries), cursors=cursors), NOON)
@@ -62,7 +65,7 @@ class Folder:
             if ends:
                 assert send.message
                 sends.end(key, send.message, settle(begin(send, NOON), Answer(ACCEPTED, "200"), A, NOON))
-        sends.commit(NOON, (1 << 40).to_bytes(8))
+        sends.commit(NOON, reach(self.config.folder("person")).to_bytes(8))
         store.close()
 
     def off(self) -> list[str]:
@@ -88,7 +91,7 @@ def folder(tmp_path: Path) -> Folder:
     made.door(track(), post())
     made.lane("listen", mention(1), feedback=[SAID])
     made.door(derived(), pulled=1)
-    made.lane("person", event(0), event(2, derived=True), decision(1, "SENT"), intent(), intents=[intent()])
+    made.lane("person", event(0), event(2, derived=True), SENT, intent(), intents=[intent()])
     return made
 
 

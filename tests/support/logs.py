@@ -65,8 +65,9 @@ def classification(number: int, brand: str, sentiment: str, received_at: int) ->
     return Classification(name, "m", "shop", brand, "en", 0.9, sentiment, 0.8, True, "s@1", received_at)
 
 
-def decision(number: int, reason: str, *, final: bool = True, campaign: str = "welcome") -> Decision:
-    return Decision(f"d-{number}", "shop", "p", campaign, 1, f"t-{number}", reason, final, NOON, NOON, "email", "", "")
+def decision(number: int, reason: str, *, final: bool = True, campaign: str = "welcome", key: str = "") -> Decision:
+    name, trigger = f"d-{number}", f"t-{number}"
+    return Decision(name, "shop", "p", campaign, 1, trigger, reason, final, NOON, NOON, "email", key, "")
 
 
 def receipt(message: Message, state: str, at: int, code: str = "200") -> ReceiptRow:

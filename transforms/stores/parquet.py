@@ -56,9 +56,36 @@ class Manifest(msgspec.Struct, frozen=True):
 
 
 def read_manifest(folder: Path) -> Manifest:
-    """The manifest of a tables folder; an empty one where nothing has been written."""
+    """The manifest of a tables folder; an empty one where nothing has been written. Raises TablesDamaged."""
     file = folder / MANIFEST
-    return msgspec.json.decode(file.read_bytes(), type=Manifest) if file.exists() else Manifest()
+    try:
+        return msgspec.json.decode(file.read_bytes(), type=Manifest)
+    except FileNotFoundError:
+        return Manifest()
+    except msgspec.MsgspecError as error:
+        raise TablesDamaged(
+            f"expected the list of the tables' files in {file}, it cannot be read ({error}); restore the folder from a "
+            "copy, or move it away: what the logs still hold is then written anew"
+        ) from None
+
+
+class TablesDamaged(RuntimeError):
+    """What was written of the tables cannot be read: says what was found, and what can be done."""
+
+
+def damaged(folder: Path) -> Iterator[str]:
+    """A sentence for each file of the tables that is not what the manifest says. Raises TablesDamaged."""
+    manifest = read_manifest(folder)
+    for table, files in manifest.tables.items():
+        for file in files:
+            try:
+                rows = pq.read_metadata(folder / file.name).num_rows
+            except (pa.ArrowException, OSError) as error:
+                if file in read_manifest(folder).tables.get(table, []):  # not merged away in this moment
+                    yield f"{folder / file.name} cannot be read: {type(error).__name__}; restore it from a copy"
+                continue
+            if rows != file.rows:
+                yield f"expected {file.rows} rows in {folder / file.name}, found {rows}; restore it from a copy"
 
 
 class TableFolder:
