@@ -110,7 +110,7 @@ class Engine:
             self._network.run(pull, watermark)
             while self._discarded():
                 self._network.run(pull, watermark)
-        except OSError:
+        except (OSError, MemoryError):
             self._give_up()  # the machine's fault: no record is to blame
             raise
         except Exception as error:
@@ -137,7 +137,7 @@ class Engine:
         """Run a pull, with time standing still, and keep nothing."""
         try:
             self._network.run(pull, self._watermark)
-        except OSError:
+        except (OSError, MemoryError):
             raise
         except Exception as error:
             return error

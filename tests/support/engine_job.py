@@ -29,6 +29,8 @@ class Spoilt(DoFn):
                     raise ValueError("no stage can take this")
                 if said.body.endswith(b"broken machine"):
                     raise OSError(errno.EIO, "no such luck")
+                if said.body.endswith(b"small machine"):
+                    raise MemoryError("no such luck")
         yield pull
 
 
