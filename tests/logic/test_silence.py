@@ -7,7 +7,7 @@ from lives import NO, Lives, Result, address
 from msgspec.structs import replace
 
 from schemas.codec import pack
-from schemas.records import Derived, Ids, Message, Silenced
+from schemas.records import Derived, Identified, Ids, Message, Silenced, Unsubscribed
 from transforms.logic import suppress
 
 
@@ -62,6 +62,16 @@ def test_a_link_brings_the_no_to_what_waits_for_an_address_alone(linked_first: b
     result = lives.play()
     (message,) = result.messages("ana", "welcome")
     assert address("ana") not in message.suppression
+    assert refused(message, *told(result))
+
+
+def test_a_no_under_a_number_stops_mail_to_the_address_that_only_browsers_join_to_it() -> None:
+    """A shop without a server: the mailbox was confirmed before the same browser told the customer's number."""
+    lives = Lives().at("09:00").signs_up("ana", kind="email", ids=Ids(email="ana@people.example"), trust="browser")
+    lives.at("10:00").add("ana", Identified(), trust="browser").at("10:01")
+    result = lives.add("ana", Unsubscribed(everything=True), ids=Ids("c-ana", cookie="k"), trust="browser").play()
+    (message,) = result.messages("ana", "welcome")
+    assert message.person == address("ana", "email").hex()
     assert refused(message, *told(result))
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from oracle_bodies import micros, money, products
 from oracle_deciding import Chance
-from oracle_person import Cart, Consents, certain_mails, rank_of_state, scored
+from oracle_person import Cart, Consents, best_of, certain_mails, rank_of_state, scored
 from oracle_verdict import Arrival, Verdict
 
 from schemas.keys import address_of, derived_id
@@ -213,11 +213,22 @@ class Step:
         self.warn(pairs)
 
     def warn(self, pairs: set[tuple[str, str]]) -> None:
-        """Tell the door of a no, if there is one and a message that may still wait."""
+        """Tell the door of a no if a message may still wait for it, or if somebody else may be the same person."""
         waits = any(each["state"] == "open" and self.now < each["expires"] for each in self.person["sends"].values())
-        if pairs and waits:
+        if pairs and (waits or self._perhaps_others()):
             self.person["told"] = True
             self._tell(tuple(sorted(pairs)))
+
+    def _perhaps_others(self) -> bool:
+        """Whether only browsers say that a name of another address, which this record does not give, is theirs."""
+        assert self.arrival is not None
+        home, ids = self.arrival.address, self.arrival.ids
+        for kind in ("customer", "email", "phone", "handle"):
+            for value, (sureness, _) in best_of(self.person, kind).items():
+                elsewhere = address_of(self.world.secret, self.tenant.name, kind, value) != home
+                if sureness < 2 and ids.get(kind) != value and elsewhere:
+                    return True
+        return False
 
     def stands(self) -> set[tuple[str, str]]:
         """Everything that the person refuses now."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from schemas.keys import derived_id
+from schemas.keys import address_of, derived_id
 from schemas.records import Confirmed, Derived, Event, Handover, Ids, Receipt, Silenced
 from transforms.logic import consent
 from transforms.logic.identity import KINDS, identifiers, suppression_keys
@@ -23,7 +23,7 @@ _NO_CATEGORY = (consent.CONFIRMED, consent.bounced(""), TOLD)
 
 
 def hand_back(moment: Moment, address: bytes) -> None:
-    """Tell the door what was refused if a message may still wait, and that it was taken back if the door was told.
+    """Tell the door what was refused if that may stop a message of which it cannot know, and what is taken back then.
 
     `address` is where the person lives.
     """
@@ -34,7 +34,7 @@ def hand_back(moment: Moment, address: bytes) -> None:
         return
     said = _standing(person) if isinstance(event.fact, Handover) else refused(event, moment.plan.tenant.categories)
     pairs = tuple(sorted(set(said)))
-    if pairs and (isinstance(event.fact, Receipt) or _waits(person, moment.now)):
+    if pairs and (isinstance(event.fact, Receipt) or _waits(person, moment.now) or _claims(moment, address)):
         consent.suppress(person, TOLD, moment.now)
         moment.out.feedback.append(_silenced(moment, address, pairs))
 
@@ -42,6 +42,18 @@ def hand_back(moment: Moment, address: bytes) -> None:
 def _waits(person: Person, now: int) -> bool:
     """Whether a message may still be on its way."""
     return any(send.state == "open" and now < send.expires for send in SENDS.read(person.sends))
+
+
+def _claims(moment: Moment, address: bytes) -> bool:
+    """Whether the person is also somebody by a browser's word, which joins nobody: who lives there hears nothing."""
+    person, event, secret = moment.person, moment.cause, moment.plan.secret
+    named = {(kind, getattr(event.ids, kind)) for kind in KINDS}
+    return any(
+        not each.sure
+        and (each.kind, each.value) not in named
+        and address_of(secret, person.tenant, each.kind, each.value) != address
+        for each in identifiers(person)
+    )
 
 
 def _standing(person: Person) -> Iterable[tuple[str, str]]:
