@@ -12,7 +12,7 @@ from schemas.records import Item, OrderPlaced, SegmentChange, Traits
 from schemas.strict_yaml import Node, plain
 from schemas.triggers import MORE_PARTS, PARTS, TRIGGERS
 from schemas.workspace import Content
-from transforms.logic.render import UNSUBSCRIBE, RenderFailed, compiled, fill
+from transforms.logic.render import UNSUBSCRIBE, RenderFailed, UnknownWord, compiled, fill, tried
 from transforms.logic.words import CartWords, OrderWords
 
 LONGEST = 32_768
@@ -121,7 +121,10 @@ def problems(trigger: str, template: str, *, html: bool = False) -> list[str]:
 def _failures(trigger: str, template: str, *, html: bool) -> list[str]:
     for words in _trials(trigger):
         try:
+            tried(template, words)
             fill(template, words, html=html)
+        except UnknownWord as error:
+            return [f"{error}; mend its name"]
         except RenderFailed as error:
             return [f"expected a template that suits everybody, got {error} for a hostile name; guard it"]
     return []

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
+from pipelines import templates
 from pipelines.config import SAMPLE
 from pipelines.workspace import WorkspaceError, lint, load
 from schemas.fields import amount, duration, share
@@ -483,3 +484,18 @@ def test_mail_without_a_place_to_leave_is_advised_against() -> None:
     assert any(advice in line for line in lint(Workspace({"wanderlodge": mailing}, "1")))
     reached = replace(mailing, policy=replace(tenant.policy, links="https://shop.example"))
     assert not any(advice in line for line in lint(Workspace({"wanderlodge": reached}, "1")))
+
+
+@pytest.mark.parametrize(
+    ("template", "words"),
+    [
+        ("{{ order.idd }}", "expected a word that is there, got idd: known are id, order"),
+        ("{% for i in order.items %}{{ i.nmae }}{% endfor %}", "got nmae: known are name, product"),
+        ("{{ order.__class__.__mro__ }}", "is not allowed in templates"),
+        ("{{ " + "(" * 300 + "1" + ")" * 300 + " }}", "less inside each other"),
+        ("{{ " + "not " * 3000 + "order }}", "less inside each other"),
+    ],
+)
+def test_a_template_that_says_less_than_it_seems_to_is_found_before_it_goes_live(template: str, words: str) -> None:
+    (problem,) = templates.problems("order_confirmation", template)
+    assert words in problem

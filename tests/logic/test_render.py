@@ -9,7 +9,7 @@ import pytest
 
 from schemas.records import Item
 from schemas.workspace import Content
-from transforms.logic.render import MOST, RenderFailed, body, compiled, fill, language
+from transforms.logic.render import MOST, RenderFailed, UnknownWord, body, compiled, fill, language, tried
 from transforms.logic.words import CartWords, money
 
 CART = CartWords.of([Item("boots", "Boots", price=8990, quantity=2), Item("rope", price=5)])
@@ -95,3 +95,35 @@ def test_languages(locale: str, found: str) -> None:
 @pytest.mark.parametrize(("hundredths", "text"), [(0, "0.00"), (8990, "89.90"), (-5, "-0.05"), (123456, "1234.56")])
 def test_money(hundredths: int, text: str) -> None:
     assert money(hundredths) == text
+
+
+@pytest.mark.parametrize("source", ["{{ " + "(" * 300 + "1" + ")" * 300 + " }}", "{{ " + "not " * 3000 + "x }}"])
+def test_a_template_that_is_too_deep_for_a_parser_is_refused_in_words(source: str) -> None:
+    with pytest.raises(RenderFailed, match="less inside each other"):
+        compiled(source)
+
+
+@pytest.mark.parametrize("source", ["{{ cart.__class__ }}", "{{ cart.items.__len__ }}", "{{ x._y.z }}"])
+def test_no_template_names_what_python_hides(source: str) -> None:
+    with pytest.raises(RenderFailed, match=r"_y? is not allowed"):
+        compiled(source)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "{{ cart.valeu }}",
+        "{% for i in cart.items %}{{ i.nmae }}{% endfor %}",
+        "{{ cart['valeu'] }}",
+        "{{ name.frist }}",
+    ],
+)
+def test_a_trial_finds_an_attribute_that_is_not_there_and_a_message_only_leaves_it_out(source: str) -> None:
+    with pytest.raises(UnknownWord, match=r"valeu|nmae|frist"):
+        tried(source, {"cart": CART, "name": "Ana"})
+    assert fill(source, {"cart": CART, "name": "Ana"}) == ""
+
+
+@pytest.mark.parametrize("source", ["{{ nobody.knows }}", "{{ cart.items[7].name }}", "{{ cart.items[0].name }}"])
+def test_a_trial_lets_pass_what_may_be_there_for_others(source: str) -> None:
+    tried(source, {"cart": CART})

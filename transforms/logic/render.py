@@ -8,10 +8,12 @@ template size times data size; the output is cut off at 64 KB as an error.
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import Any
 
 import msgspec
-from jinja2 import ChainableUndefined, Template, TemplateError, nodes
+from jinja2 import ChainableUndefined, Template, TemplateError, UndefinedError, nodes
 from jinja2.sandbox import ImmutableSandboxedEnvironment
+from jinja2.utils import missing
 
 from schemas.workspace import Content
 
@@ -50,9 +52,28 @@ _ALLOWED = (
     nodes.Test,
 )
 
+_ERRORS = (TemplateError, ArithmeticError, LookupError, TypeError, ValueError, AttributeError)
+"""How a template fails for some words."""
+
 
 class RenderFailed(Exception):
     """The words of a message cannot be made: a forbidden or broken template, a missing language, too much text."""
+
+
+class UnknownWord(RenderFailed):
+    """In a trial: the template speaks of an attribute that its value never has."""
+
+
+class _Known(ChainableUndefined):
+    """For trials: what a person has not told, or an item behind the last, is empty; a misspelt attribute fails."""
+
+    def __init__(
+        self, hint: str | None = None, obj: Any = missing, name: Any = None, exc: Any = UndefinedError
+    ) -> None:
+        super().__init__(hint, obj, name, exc)
+        if obj is not missing and isinstance(name, str):
+            known = f": known are {', '.join(obj.__struct_fields__)}" if isinstance(obj, msgspec.Struct) else ""
+            raise UnknownWord(f"expected a word that is there, got {name}{known}")
 
 
 class _Sandbox(ImmutableSandboxedEnvironment):
@@ -62,8 +83,8 @@ class _Sandbox(ImmutableSandboxedEnvironment):
         return (isinstance(obj, msgspec.Struct) and attr[0] != "_") or super().is_safe_attribute(obj, attr, value)
 
 
-def _environment(*, autoescape: bool) -> _Sandbox:
-    made = _Sandbox(autoescape=autoescape, undefined=ChainableUndefined, trim_blocks=False)
+def _environment(*, autoescape: bool, undefined: type[ChainableUndefined] = ChainableUndefined) -> _Sandbox:
+    made = _Sandbox(autoescape=autoescape, undefined=undefined, trim_blocks=False)
     made.filters = {name: made.filters[name] for name in _FILTERS}
     made.globals = {}
     return made
@@ -71,6 +92,7 @@ def _environment(*, autoescape: bool) -> _Sandbox:
 
 _TEXT = _environment(autoescape=False)
 _HTML = _environment(autoescape=True)
+_TRIAL = _environment(autoescape=False, undefined=_Known)
 
 
 @lru_cache(maxsize=4096)
@@ -84,6 +106,8 @@ def compiled(source: str, *, html: bool = False) -> Template:
         return environment.from_string(source)
     except TemplateError as error:
         raise RenderFailed(f"expected a template, {error}") from error
+    except (RecursionError, MemoryError, SyntaxError) as error:  # of Jinja's parser, or of Python's
+        raise RenderFailed("expected a template with less inside each other, got too much; split it") from error
 
 
 def _check(node: nodes.Node, depth: int) -> None:
@@ -93,8 +117,19 @@ def _check(node: nodes.Node, depth: int) -> None:
         depth += 1
         if depth > _DEEPEST or node.recursive or not isinstance(node.iter, nodes.Name | nodes.Getattr):
             raise RenderFailed(f"line {node.lineno}: loops go over a named list, at most {_DEEPEST} deep")
+    if isinstance(node, nodes.Getattr) and node.attr.startswith("_"):
+        raise RenderFailed(f"line {node.lineno}: {node.attr} is not allowed in templates")
     for child in node.iter_child_nodes():
         _check(child, depth)
+
+
+def tried(source: str, words: dict[str, object]) -> None:
+    """Raises UnknownWord if a template speaks of what these words never have, RenderFailed if it cannot be made."""
+    try:
+        _check(_TRIAL.parse(source), 0)
+        _TRIAL.from_string(source).render(words)
+    except _ERRORS as error:
+        raise RenderFailed(f"{type(error).__name__} in a template") from error
 
 
 def fill(source: str, words: dict[str, object], *, html: bool = False) -> str:
@@ -109,7 +144,7 @@ def fill(source: str, words: dict[str, object], *, html: bool = False) -> str:
             if size > MOST:
                 raise RenderFailed(f"expected at most {MOST} characters, got more")
             pieces.append(piece)
-    except (TemplateError, ArithmeticError, LookupError, TypeError, ValueError, AttributeError) as error:
+    except _ERRORS as error:
         raise RenderFailed(f"{type(error).__name__} in a template") from error
     return "".join(pieces)
 
