@@ -19,11 +19,12 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from intents import intent
 from mail_sink import DROP, HANG, MailSink
+from patience import run
 
 from schemas.records import Message
 from transforms.channels import ChannelError
 from transforms.channels.letter import Letterhead, Unwritable
-from transforms.channels.mail import IMPLICIT, NONE, STARTTLS, Mail, Pace, Phase, Server, judge
+from transforms.channels.mail import IMPLICIT, NONE, STARTTLS, Mail, Phase, Server, judge
 from transforms.channels.secret import Hidden
 from transforms.channels.signing import Dkim
 from transforms.logic.delivery import ACCEPTED, AGAIN, NEVER, Answer
@@ -36,17 +37,17 @@ def said(**parts: str) -> bytes:
     return msgspec.json.encode(parts)
 
 
-def post(sink: MailSink, *messages: Message, deadline: float = 5.0, **server: Any) -> list[Answer]:
+def post(sink: MailSink, *messages: Message, **server: Any) -> list[Answer]:
     """Send messages one after another."""
 
     async def whole() -> list[Answer]:
         async with sink:
-            mail = Mail(Server("localhost", sink.port, **{"tls": NONE, **server}), HEAD, Pace(deadline=deadline))
+            mail = Mail(Server("localhost", sink.port, **{"tls": NONE, **server}), HEAD)
             answers = [await mail.send(message) for message in messages]
             await mail.close()
         return answers
 
-    return asyncio.run(whole())
+    return run(whole())
 
 
 # --- what a mail looks like -------------------------------------------------------------------------------------------
@@ -151,7 +152,7 @@ def test_a_connection_that_went_stale_is_replaced_unnoticed() -> None:
             assert (sink.connections, len(sink.taken)) == (2, 2)
             await mail.close()
 
-    asyncio.run(whole())
+    run(whole())
 
 
 def test_an_attempt_that_is_broken_off_leaves_no_connection_behind() -> None:
@@ -167,7 +168,7 @@ def test_an_attempt_that_is_broken_off_leaves_no_connection_behind() -> None:
             assert mail._idle == []
             await mail.close()
 
-    asyncio.run(whole())
+    run(whole())
 
 
 # --- encryption and login ---------------------------------------------------------------------------------------------
@@ -301,6 +302,6 @@ def test_what_a_reply_means(phase: Phase, code: int, text: str, answer: Answer) 
 @pytest.mark.parametrize("fault", [DROP, HANG])
 def test_only_content_on_its_way_is_in_doubt(command: str, fault: str) -> None:
     sink = MailSink().tell(command, fault)
-    (answer,) = post(sink, intent(), deadline=0.5 if fault == HANG else 10.0)
+    (answer,) = post(sink, intent())
     assert answer.code == ("timeout" if fault == HANG else "broken")
     assert answer.doubt is (command == "DATA")

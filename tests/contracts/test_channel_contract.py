@@ -16,6 +16,7 @@ import pytest
 from channel_rigs import GONE, HUNG, LATER, LOST, PATIENCE, RIGS, SECRET, MailRig, RecorderRig, Rig, WebhookRig
 from intents import NOON, Allowed, Given, Ticking, intent
 from mail_sink import DROP
+from patience import hurry, run
 
 from schemas.codec import unpack_many
 from schemas.records import DAY, HOUR, MINUTE, SECOND, Derived, Message, Receipt
@@ -103,7 +104,7 @@ def told(make: Any, folder: Path, *troubles: str, **more: Any) -> tuple[Delivere
             found = await deliver({"email": rig.channel}, folder, intent(expires_at=NOON + 4 * DAY), **more)
             return found, rig.took
 
-    return asyncio.run(whole())
+    return run(whole())
 
 
 def on(make: Any, folder: Path, work: Callable[[Any], Coroutine[Any, Any, Any]]) -> Any:
@@ -113,7 +114,7 @@ def on(make: Any, folder: Path, work: Callable[[Any], Coroutine[Any, Any, Any]])
         async with make(folder) as rig:
             return await work(rig)
 
-    return asyncio.run(whole())
+    return run(whole())
 
 
 # --- what every channel does ------------------------------------------------------------------------------------------
@@ -262,18 +263,23 @@ def test_f42_a_mail_server_is_understood_by_its_code(
 def test_f43_a_tarpit_is_left_at_the_deadline_of_the_whole_dialogue(heard: int) -> None:
     """Each byte comes in time for any single read; all of them together do not."""
 
+    dripping: set[int] = set()
+
     async def drip(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        dripping.add(id(reader))
         try:
             writer.write(b"220 tar.example\r\n" * bool(heard))
             while heard and await reader.readline():
                 for byte in b"250-tar.example and much more to say before this ends\r\n" * 9:
                     writer.write(bytes([byte]))
-                    await asyncio.sleep(PATIENCE / 20)
+                    await hurry(PATIENCE / 20)
+            await hurry(2 * PATIENCE)
             await reader.read()
         except ConnectionError:
             pass
         finally:
             writer.close()
+            dripping.clear()
 
     async def whole() -> Answer:
         server = await asyncio.start_server(drip, "127.0.0.1", 0)
@@ -282,10 +288,11 @@ def test_f43_a_tarpit_is_left_at_the_deadline_of_the_whole_dialogue(heard: int) 
         answer = await mail.send(intent())
         await mail.close()
         server.close()
-        await asyncio.sleep(PATIENCE / 10)
+        while dripping:
+            await asyncio.sleep(0)
         return answer
 
-    assert asyncio.run(whole()) == Answer(AGAIN, "timeout", throttle=True)
+    assert run(whole()) == Answer(AGAIN, "timeout", throttle=True)
 
 
 def test_f44_a_mail_whose_end_is_unanswered_is_sent_again_only_where_somebody_chose_that(tmp_path: Path) -> None:

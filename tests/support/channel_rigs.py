@@ -6,7 +6,6 @@ A rig opens its channel and its sink in `async with`. `tell` takes the names of 
 
 from __future__ import annotations
 
-import asyncio
 import json
 import resource
 from collections import Counter, deque
@@ -16,6 +15,7 @@ from typing import Any, Protocol
 from aiohttp import web
 from intents import NOON
 from mail_sink import DROP, HANG, MailSink
+from patience import outlast
 
 from transforms.channels import Channel
 from transforms.channels.letter import Letterhead
@@ -24,8 +24,8 @@ from transforms.channels.recorder import Recorder
 from transforms.channels.secret import Hidden
 from transforms.channels.webhook import Secret, Webhook
 
-PATIENCE = 0.3
-"""Real seconds until a channel gives up on a sink that says nothing."""
+PATIENCE = 60.0
+"""Seconds on the loop's clock until a channel gives up on a sink that says nothing."""
 
 LATER, REFUSED, LOST, HUNG, GONE = "later", "refused", "lost", "hung", "gone"
 """Come again; never this one; taken, but the answer is lost; no answer; nothing ever again."""
@@ -128,7 +128,7 @@ class WebhookRig:
                 return web.Response(status=409)
             self.took[key] = 1
         if trouble == HUNG:
-            await asyncio.Event().wait()
+            await outlast()
         if trouble == LOST:
             assert request.transport
             request.transport.close()

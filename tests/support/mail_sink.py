@@ -10,6 +10,7 @@ from email.message import Message as Parsed
 from typing import Any
 
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, Session
+from patience import outlast
 
 HANG, DROP = "hang", "drop"
 """Instead of a reply: say nothing more; end the connection."""
@@ -106,7 +107,7 @@ class MailSink:
         told = self.told[command].popleft() if self.told[command] else otherwise
         told = told.removeprefix("taken ")
         if told == HANG:
-            await asyncio.Event().wait()
+            await outlast()
         if told == DROP:
             assert isinstance(server.transport, asyncio.Transport)
             server.transport.abort()
