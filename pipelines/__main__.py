@@ -13,6 +13,8 @@ from typing import Any, TypeVar
 import click
 
 from pipelines.config import SAMPLE, Config
+from pipelines.orphans import end_with_parent
+from pipelines.quiet import expect_no_google
 from schemas.records import SECOND
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -79,6 +81,7 @@ def stopper() -> Callable[[], bool]:
     told = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: told.set())
+    end_with_parent()
     return told.is_set
 
 
@@ -145,7 +148,7 @@ def door(
     serve(config, stopper(), feeds=[Feed(file) for file in follow])
 
 
-@cli.command()
+@cli.command(short_help="Read files to their end into the journal.")
 @place
 @click.argument("files", type=_FILE, nargs=-1, required=True)
 @click.option("--columns", type=_FILE, help="For CSV: a YAML file with `fields` (column: field) and `constants`.")
@@ -162,7 +165,7 @@ def play(data: Path, workspace: Path, files: tuple[Path, ...], columns: Path | N
     click.echo(f"{count} records journaled")
 
 
-@cli.command()
+@cli.command(short_help="Run one lane of the job, or everything (--all).")
 @place
 @click.option(
     "--lane", type=click.Choice(["person", "listen"]), default="person", show_default=True, help="Without --all."
@@ -190,7 +193,7 @@ def run(data: Path, workspace: Path, lane: str, everything: bool, no_sync: bool,
     run_lane(config, lane, stopper())
 
 
-@cli.command()
+@cli.command(short_help="Hand the job to a Flink cluster.")
 @place
 @click.option("--job-server", default="localhost:8099", show_default=True, help="Beam's job server: HOST:PORT.")
 @click.option("--parallelism", type=click.IntRange(1, 1024), default=1, show_default=True, help="Python workers.")
@@ -263,7 +266,7 @@ def topics(data: Path, workspace: Path, partitions: int, copies: int, keep: int,
     click.echo("\n".join(f"made {name}" for name in made) or "all topics are there")
 
 
-@cli.command()
+@cli.command(short_help="Run the journal again and compare.")
 @place
 @click.option("--verify", is_flag=True, help="Recompute everything from the journal and compare with what left.")
 @click.option("--bundle", type=click.IntRange(min=1), default=333, show_default=True, help="Records a bundle.")
@@ -277,7 +280,7 @@ def replay(data: Path, workspace: Path, verify: bool, bundle: int, shards: int) 
     sys.exit(run_replay(Config(data, workspace, shards=shards, bundle=bundle), verify=verify))
 
 
-@cli.command()
+@cli.command(short_help="Check workspace files and both ledgers.")
 @place
 @click.option("--only-workspace", is_flag=True, help="Check the files only, not the data.")
 @_REDIS
@@ -292,7 +295,7 @@ def check(data: Path, workspace: Path, only_workspace: bool, redis: str, **kafka
     sys.exit(run_check(Config(data, workspace, redis=redis, **kafka), only_workspace=only_workspace))
 
 
-@cli.command()
+@cli.command(short_help="Make a damaged journal readable again.")
 @place
 def mend(data: Path, workspace: Path) -> None:
     """Make a damaged journal readable again; everything must be stopped.
@@ -314,7 +317,7 @@ def console(data: Path, workspace: Path, plain: bool) -> None:
     watch(Config(data, workspace), stopper(), plain=plain)
 
 
-@cli.command()
+@cli.command(short_help="A synthetic shop, checked at its end.")
 @place
 @click.option(
     "--seconds",
@@ -340,6 +343,7 @@ def demo(data: Path, workspace: Path, seconds: float, plain: bool, speed: float,
 
 def main() -> None:
     """The entry point: an error that a person can mend is one sentence, not a traceback."""
+    expect_no_google()
     try:
         cli(standalone_mode=False)
     except click.ClickException as error:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pipelines.bounds import lane_place
 from pipelines.census import LANES, position
 from pipelines.config import Config, ConfigError
-from pipelines.ready import PROCESSES, unlocked
+from pipelines.ready import alone
 from transforms.stores.journal import RECORDS
 from transforms.stores.mend import Hole, mend
 from transforms.stores.segments import segment_starts
@@ -25,8 +25,7 @@ def mend_journal(config: Config) -> list[str]:
     """
     if not segment_starts(config.folder("journal")):
         raise ConfigError(f"data: expected a journal in {config.folder('journal')}, there is none; see --data")
-    for name in PROCESSES:
-        unlocked(config, name)
+    alone(config)
     reached = max(lane_place(config.folder(lane)) for lane in LANES)
     holes = mend(config.folder("journal"), config.data / ASIDE, RECORDS, reached)
     return [_told(config, hole) for hole in holes]

@@ -10,7 +10,7 @@ from pipelines.config import Config, ConfigError
 from pipelines.trouble import EXTRAS
 from pipelines.workspace import load
 from transforms.stores.log import LogWriter
-from transforms.stores.segments import Lock, make_folder
+from transforms.stores.segments import Lock, LogBusy, make_folder
 
 PROCESSES = {
     "journal": "door",
@@ -26,8 +26,7 @@ def probe(config: Config) -> None:
     """Raises WorkspaceError, ConfigError, LogBusy, LogCorrupt or OSError for what would end a process at once."""
     load(config.workspace)
     installed()
-    for name in PROCESSES:
-        unlocked(config, name)
+    alone(config)
     if not config.kafka:
         LogWriter(config.folder("journal"), sync=config.sync).close()  # a damaged one is refused before all else
     require(config)
@@ -39,6 +38,18 @@ def installed() -> None:
     for name, extra in EXTRAS.items():
         if extra == "collector" and find_spec(name) is None:
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+
+def alone(config: Config) -> None:
+    """Raises LogBusy naming every process that still writes in the data, OSError if nobody could."""
+    busy = []
+    for name in PROCESSES:
+        try:
+            unlocked(config, name)
+        except LogBusy as error:
+            busy.append(str(error))
+    if busy:
+        raise LogBusy("; ".join(busy))
 
 
 def unlocked(config: Config, name: str) -> None:

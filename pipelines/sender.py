@@ -95,6 +95,8 @@ async def _clock(config: Config, stop: Callable[[], bool]) -> Follower | None:
     if config.kafka and config.redis:
         open_clock(config.clock_file)
     known = config.redis or not config.kafka
+    if not config.clock_file.exists():
+        log.warning("waiting for a door to begin in %s; see --data if one runs elsewhere", config.data)
     while not (config.clock_file.exists() and (known or config.folder("door").exists())):
         if stop():
             return None

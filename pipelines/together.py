@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pipelines.config import Config
+from pipelines.orphans import child
 
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 10.0
 """Seconds before a process is started again: after its first quick death, and at the most."""
@@ -97,7 +98,12 @@ class Household:
     def _start(self, name: str) -> None:
         with (self.log / f"{name}.log").open("ab") as out:
             self.running[name] = subprocess.Popen(
-                self.commands[name], stdout=out, stderr=out, stdin=subprocess.DEVNULL, start_new_session=True
+                self.commands[name],
+                env=child(),
+                stdout=out,
+                stderr=out,
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,
             )
 
     def look(self) -> None:

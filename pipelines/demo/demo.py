@@ -12,13 +12,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 
+from pipelines import panels
 from pipelines.census import census
 from pipelines.clock import open_clock
 from pipelines.config import Config
 from pipelines.console import View, show
 from pipelines.demo.ending import conclude
-from pipelines.demo.play import Place, Player
+from pipelines.demo.play import LATE, Place, Player
 from pipelines.demo.world import BATCH, World
+from pipelines.figures import Figures
 from pipelines.ready import probe
 from pipelines.together import Household, commands, last_words
 from pipelines.workspace import load
@@ -54,6 +56,8 @@ def demo(config: Config, *, seconds: float = 0.0, plain: bool = False, rate: int
         return 1
     finally:
         view.close()
+    if plain or not sys.stdout.isatty():
+        say(examples(view.figures))
     words, good = conclude(config, tenant, view.figures, place)
     say(words)
     return 0 if good else 1
@@ -93,6 +97,8 @@ class Performance:
         file = self.config.data / "world.json"
         clock = open_clock(self.config.clock_file)
         place = Place.load(file) or Place(begin(clock.now(), clock.speed, rate))
+        if place.next and clock.now() - place.until > LATE:
+            say("this shop goes on where it stopped: first it posts what it missed, faster than its world runs …")
         keys = {key.trust: key.key for key in self.tenant.keys}
         opened = partial(open_clock, self.config.clock_file)
         return Player(place, file, opened, (self.config.host, self.config.port), keys)
@@ -103,6 +109,11 @@ class Performance:
             return self.stop() or time.monotonic() >= deadline or not player.is_alive()
 
         show(self.view, over, plain=plain)
+
+
+def examples(figures: Figures) -> str:
+    """One message of each campaign, as its person gets it."""
+    return "\n".join(["", *(panels.example(name, found).plain for name, found in sorted(figures.examples.items()))])
 
 
 def begin(now: int, speed: float, rate: int) -> World:

@@ -192,3 +192,7 @@ def test_no_bundle_and_no_shards_are_refused(option: str) -> None:
 def test_the_configuration_refuses_them_too(tmp_path: Path, field: str, value: int) -> None:
     with pytest.raises(ConfigError, match=f"{field}: expected .*, got {value}"):
         Config(tmp_path, **{field: value})  # type: ignore[arg-type]
+
+
+def test_no_summary_of_a_command_is_cut_short() -> None:
+    assert "..." not in rapport("--help").stdout.partition("Commands:")[2]
