@@ -15,6 +15,7 @@ from story import DAY_ZERO
 from schemas.records import DAY, HOUR, MINUTE, Consent, ConsentChanged, Decision, EventRow, SignedUp, Traits
 from transforms.logic.identity import identifiers
 from transforms.logic.profile import CART, ORDERS, PERMISSIONS, SUPPRESSED, TRAITS, VIEWS, Person, pack_row, unpack_row
+from transforms.logic.silence import TOLD
 
 WHO = ("ana", "bob", "eve")
 INVALID = Consent(True, "", "email", 0, "", valid=False)
@@ -80,7 +81,7 @@ def told(result: Result) -> list[bytes]:
 @given(st.lists(deeds, min_size=1, max_size=25), sizes)
 def test_cutting_the_input_changes_nothing(done: list[tuple[str, str, int, int]], cuts: list[int]) -> None:
     lives = lived(done)
-    one, many = lives.play((1,)), lives.play(cuts)
+    one, many = lives.play((1,), returns=False), lives.play(cuts, returns=False)
     assert told(one) == told(many)
     assert bare(one) == bare(many)
     assert not one.out.failures
@@ -109,14 +110,16 @@ def known(packed: bytes) -> list[Any]:
         identifiers(person),
     )
     flat = [sorted(msgspec.msgpack.encode(each) for each in found) for found in lists]
-    return [*flat, TRAITS.read(person.traits), SUPPRESSED.read(person.suppressed), person.first_seen, person.held_until]
+    suppressed = SUPPRESSED.read(person.suppressed)
+    suppressed.pop(TOLD, None)  # depends on what waited then, as messages do
+    return [*flat, TRAITS.read(person.traits), suppressed, person.first_seen, person.held_until]
 
 
 @settings(max_examples=60, deadline=None)
 @given(st.lists(deeds, min_size=1, max_size=25), sizes)
 def test_both_ledgers_add_up(done: list[tuple[str, str, int, int]], cuts: list[int]) -> None:
     lives = lived(done)
-    result = lives.play(cuts)
+    result = lives.play(cuts, returns=False)
     lines = Counter((row.partition, row.sequence) for row in result.lines(EventRow))
     assert lines == {(0, known.event.sequence): 1 for known in lives.records}
     finals = [row for row in result.lines(Decision) if row.final]
