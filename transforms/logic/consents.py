@@ -16,6 +16,8 @@ from transforms.logic.wording import visible
 ANY = "*"
 MOST = 50
 """So many permissions of one record are kept; withdrawals always."""
+MOST_SAID = 1000
+"""More statements in one record are not read: they are one withdrawal of everything."""
 _YES = frozenset(("accept", "accepted", "grant", "granted", "opt_in", "true"))
 _NO = frozenset(
     ("reject", "rejected", "deny", "denied", "withdraw", "withdrawn", "revoke", "revoked", "opt_out", "false")
@@ -40,6 +42,7 @@ class Statement(Struct, gc=False):
 
 _statements = msgspec.json.Decoder(list[Statement] | Statement | None)
 
+_EVERYTHING = Consent(False, ANY, ANY, 0, "")
 OPT_IN = Consent(True, "marketing", "email", 0, "marketing_opt_in")
 """What a ticked box at sign-up says."""
 
@@ -47,13 +50,21 @@ OPT_IN = Consent(True, "marketing", "email", 0, "marketing_opt_in")
 def listed(raw: Raw) -> tuple[Consent, ...]:
     """The statements of a property `consent`, a list or one object; one that says neither yes nor no takes back.
 
-    Beyond `MOST` only permissions are dropped. Raises Refused (wrong_type).
+    Beyond `MOST` only permissions are dropped; beyond `MOST_SAID` everything is taken back.
+    Raises Refused (wrong_type).
     """
     if bytes(raw) == _NOTHING:
         return ()
+    if bytes(raw).count(b"{") > MOST_SAID:
+        return (_EVERYTHING,)
     found = decode(_statements, raw)
     said = [consent(each) for each in (found if isinstance(found, list) else [found] if found else [])]
     return tuple(said) if len(said) <= MOST else _fewer(said)
+
+
+def withdrawn(found: tuple[Consent, ...]) -> tuple[Consent, ...]:
+    """What of it takes permission back: all that counts where an SDK repeats what somebody said long ago."""
+    return tuple(each for each in found if not (each.accept and each.valid))
 
 
 def _fewer(said: list[Consent]) -> tuple[Consent, ...]:
