@@ -74,6 +74,21 @@ APPLIED = {
     + b',"properties":{"action":"reject","category":"marketing","by":"\\ud800"}}',
     "a complaint": b'{"type":"track","event":"Email Marked as Spam",' + WHO
     + b',"properties":{"email_id":"' + b"0" * 32 + b"-" + b"0" * 32 + b'"}}',
+    "consent in the traits around an identify": b'{"type":"identify","traits":{"email":"NAME@people.example"},'
+    b'"context":{"traits":{' + REJECTS + b"}}}",
+    "consent in the traits of a track": b'{"type":"track","event":"Clicked","traits":{' + REJECTS + b"}," + WHO + b"}",
+    "consent around a track": b'{"type":"track","event":"Clicked","traits":{"email":"NAME@people.example"},'
+    b'"context":{"traits":{' + REJECTS + b"}}}",
+    "consent around a broken track": b'{"type":"track","event":"Clicked","traits":{"email":"NAME@people.example"},'
+    b'"timestamp":"soon","context":{"traits":{' + REJECTS + b"}}}",
+    "consent in the properties of an alias": b'{"type":"alias","previousId":"o",' + WHO
+    + b',"properties":{' + REJECTS + b"}}",
+    "consent in the properties of a group": b'{"type":"group","groupId":"g",' + WHO
+    + b',"properties":{' + REJECTS + b"}}",
+    "a line break in its name": b'{"type":"track","event":"Unsubscribed\n",' + WHO + b"}",
+    "another space in its name": '{"type":"track","event":"Email\u00a0Unsubscribed",'.encode() + WHO + b"}",
+    "too many statements": b'{"type":"track","event":"Clicked",' + WHO
+    + b',"properties":{"consent":[' + b"{}," * 2000 + b"{}]}}",
 }  # fmt: skip
 
 
@@ -81,8 +96,9 @@ APPLIED = {
 def test_a_broken_opt_out_counts_before_its_answer(opened: Door, name: str) -> None:
     for at, wrap in enumerate((("/v1/t", b"%s"), ("/v1/batch", b'{"batch":[{"type":"page"},%s]}'))):
         who = f"p{list(APPLIED).index(name)}-{at}"
-        if b'"identify"' in APPLIED[name] and at == 0:
-            wrap = ("/v1/i", b"%s")
+        if at == 0:
+            _, _, _, call, *_ = APPLIED[name].split(b'"')
+            wrap = (f"/v1/{call.decode()}", b"%s")
         answer = opened.post(wrap[0], wrap[1] % APPLIED[name].replace(b"NAME", who.encode()), BROWSER)
         assert (answer.status, answer.text) == (200, '{"success":true}')
         assert opened.stopped(f"{who}@people.example"), wrap[0]
@@ -123,6 +139,10 @@ UNHEARD = {
     "much too long": LEAVES + b',"a":"' + b"x" * 300_000 + b'"}',
     "no statement": b'{"type":"page","userId":"c-1","properties":{"consent":["never"]}}',
     "very deep": b'{"type":"page","userId":"c-1","properties":{"consent":' + b"[" * 5000 + b"]" * 5000 + b"}}",
+    "a consent that is only no": b'{"type":"page","userId":"c-1","properties":{"consent":false}}',
+    "a spoilt customer beside a cookie": b'{"event":"Unsubscribed","userId":"c\\u200b","anonymousId":"k"}',
+    "a name beside an address beside a cookie": b'{"event":"Unsubscribed","anonymousId":"k",'
+    b'"properties":{"email":"Ann <ann@people.example>"}}',
     "deep": b'{"type":"page","userId":"c-1","properties":{"consent":' + b"[" * 900 + b"]" * 900 + b"}}",
 }
 
@@ -141,7 +161,15 @@ def test_what_may_be_an_opt_out_and_cannot_count_is_not_answered_yes(opened: Doo
 
 @pytest.mark.parametrize(
     "body",
-    [b'[{"event":"Unsubscribed","userId":"c-1"}]', b'{"batch":{"event":"Unsubscribed"}}', b'{"batch":["opt-out"]}'],
+    [
+        b'[{"event":"Unsubscribed","userId":"c-1"}]',
+        b'{"batch":{"event":"Unsubscribed"}}',
+        b'{"batch":["opt-out"]}',
+        b'{"messages":[{"type":"track","userId":"c-1","event":"Unsubscribed"}]}',
+        b'{"data":[{"type":"track","userId":"c-1","event":"Unsubscribed"}]}',
+        b'{"Batch":[{"type":"track","userId":"c-1","event":"Unsubscribed"}]}',
+        b'{"batch":[{"type":"unsubscribe","userId":"c-1"}]}',
+    ],
 )
 def test_a_batch_that_is_none_is_not_answered_yes_either(opened: Door, body: bytes) -> None:
     assert opened.post("/v1/batch", body).status == 400
@@ -155,6 +183,9 @@ def test_a_complaint_that_the_job_will_refuse_is_not_answered_yes(opened: Door) 
 
 
 HARMLESS = (
+    ("/v1/t", b'{"event":"Unsubscribed","anonymousId":"k","userId":null,"properties":{"email":""}}'),
+    ("/v1/i", b'{"userId":"c","traits":{"marketing_opt_in":false}}'),
+    ("/v1/batch", b'{"batch":[{"type":"page","userId":"c","context":{"page":{"url":"/unsubscribe"}}}]}'),
     ("/v1/t", b"hello"),
     ("/v1/p", b'{"name":"\\ud800"}'),
     ("/v1/p", b'{"userId":"c","context":{"page":{"url":"/unsubscribe"}},"timestamp":"soon"}'),

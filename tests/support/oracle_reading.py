@@ -137,7 +137,9 @@ def _called(_: Reading, entry: Entry, received: int, sequence: int) -> Arrival:
     kind, properties, traits = kind_of(entry.kind, body), body.get("properties") or {}, body.get("traits") or {}
     _check(kind, properties, entry.trust)
     fact = _cuts(properties) if kind == "cuts" else str(body.get("previousId")) if kind == "alias" else None
-    words = properties | {name: traits[name] for name in ("consent", "marketing_opt_in") if name in traits}
+    words = properties | {name: traits[name] for name in ("marketing_opt_in",) if name in traits}
+    if permissions := _permissions(entry.kind, body):
+        words["consent"] = permissions
     return Arrival(
         received,
         sequence,
@@ -151,6 +153,21 @@ def _called(_: Reading, entry: Entry, received: int, sequence: int) -> Arrival:
         words,
         fact=fact,
     )
+
+
+def _permissions(call: str, body: dict[str, Any]) -> list[dict[str, Any]]:
+    """All consents, wherever they stand; what an SDK repeats in the traits of other calls only takes back."""
+    own, around = body.get("traits") or {}, (body.get("context") or {}).get("traits") or {}
+    told = list((body.get("properties") or {}).get("consent") or [])
+    places = [own, around] if "traits" in body else [around]
+    if call == "identify":
+        told += places.pop(0).get("consent") or []
+    return told + [said for place in places for said in place.get("consent") or [] if not _is_yes(said)]
+
+
+def _is_yes(said: dict[str, Any]) -> bool:
+    lasts = said.get("valid_until") or said.get("unlimited")
+    return bool(said.get("action") == "accept" and said.get("category") and lasts)
 
 
 def _check(kind: str, properties: dict[str, Any], trust: str) -> None:

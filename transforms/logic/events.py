@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 
+import msgspec
 from msgspec.structs import replace
 
 from schemas.failures import MISSING_FIELD, NOT_TRUSTED, Refused, form_of
@@ -51,7 +52,8 @@ _NAMING = frozenset((SignedUp, ConsentChanged, Confirmed, Unsubscribed, Checkout
 _GRAVE = frozenset((Receipt, CutsPublished, Confirmed))
 """Facts that not everybody may tell."""
 
-_NO_PROPERTIES, _TRAITS_ONLY = Properties(), Properties()
+_NO_PROPERTIES = Properties()
+_properties = msgspec.json.Decoder(Properties)
 _calls = calls.decoder
 _GROUP = Custom("Group")
 
@@ -72,7 +74,8 @@ def event_of(entry: Entry, block: Block, sequence: int) -> tuple[Event, str]:
     fact, properties = _fact(entry.kind, call)
     what = type(fact)
     light = what in _LIGHT
-    permitted = () if light and not properties.consent else _consents(properties, words, light)
+    silent = light and not properties.consent and not any(each.consent for each in words)
+    permitted = () if silent else _consents(properties, words, entry.kind)
     if light and not permitted:
         check_person(body)
     else:
@@ -108,10 +111,15 @@ def _fact(kind: str, call: Call) -> tuple[AnyFact, Properties]:
     if page is not None:
         return fact_of(page, call)
     if kind == "identify":
-        return Identified(), _TRAITS_ONLY
+        return Identified(), _any_properties(call)
     if kind == "alias":
-        return _aliased(call), _NO_PROPERTIES
-    return _GROUP, _NO_PROPERTIES
+        return _aliased(call), _any_properties(call)
+    return _GROUP, _any_properties(call)
+
+
+def _any_properties(call: Call) -> Properties:
+    """The properties of a call that should have none: what permits or forbids is read there as well."""
+    return decode(_properties, call.properties) if bytes(call.properties).startswith(b"{") else _NO_PROPERTIES
 
 
 def _aliased(call: Call) -> Aliased:
@@ -145,15 +153,19 @@ def _ids(call: Call, words: tuple[Words, ...], properties: Properties) -> Ids:
     return Ids(customer, mail, number, handle, cookie)
 
 
-def _consents(properties: Properties, words: tuple[Words, ...], light: bool) -> tuple[Consent, ...]:
-    """Every permission in the record; `Consent Updated` is one itself if it lists none."""
+def _consents(properties: Properties, words: tuple[Words, ...], kind: str) -> tuple[Consent, ...]:
+    """Every permission in the record; `Consent Updated` is one itself if it lists none.
+
+    The properties count, and the traits of an identify. SDKs repeat traits for months in every call: what stands in
+    others only takes back.
+    """
     found = consents.listed(properties.consent) if properties.consent else ()
-    if light:
-        return found
     ticked = properties.marketing_opt_in if isinstance(properties, SignUp) else None
-    if properties is _TRAITS_ONLY and words:
-        found += consents.listed(words[0].consent) if words[0].consent else ()
-        ticked = words[0].marketing_opt_in
+    for place, each in enumerate(words):
+        told = consents.listed(each.consent) if each.consent else ()
+        own = kind == "identify" and place == 0
+        found += told if own else consents.withdrawn(told)
+        ticked = each.marketing_opt_in if own else ticked
     if ticked is not None and consents.is_true(ticked):
         found += (consents.OPT_IN,)
     if isinstance(properties, Permission) and not found:

@@ -96,6 +96,14 @@ def handle(network: str, name: object) -> str:
     return f"{_SAME_NETWORK.get(where, where)}:{who}"
 
 
+def is_nobody(value: object) -> bool:
+    """Whether this is sent for want of a name: nothing, or a word that programs have for it."""
+    if not isinstance(value, str):
+        return value in (None, False, 0, [], {})
+    text = value.strip().lower()
+    return text in _NOBODY or text.partition("@")[0] in _NOBODYS_MAILBOX
+
+
 def _text(value: object) -> str:
     if isinstance(value, float) and value.is_integer() and value < 1e15:
         value = int(value)

@@ -20,6 +20,7 @@ from transforms.logic.consents import Statement
 from transforms.logic.events import event_of
 from transforms.logic.families import leniently, may_refuse_in
 from transforms.logic.identifiers import NETWORKS
+from transforms.logic.intake import SEGMENT
 from transforms.logic.posted import FAMILIES
 from transforms.logic.properties import Leaving
 from transforms.logic.vocabulary import Meaning, meaning
@@ -31,6 +32,9 @@ _NAMING = frozenset(("signup", "consent", "confirmed", "unsubscribed", "checkout
 _NAMES = ("email", "phone", "handles", *NETWORKS)
 _LEAVING = tuple(name for name in Leaving.__struct_fields__ if name != "consent")
 _STATEMENT = Statement.__struct_fields__
+_TELLING = "Permissions Told"
+"""No name of ours: only what it lists counts."""
+
 _COMPLAINT = Meaning("receipt", "complained")
 
 
@@ -46,45 +50,55 @@ def salvaged(body: bytes, call: str, entry: Entry, block: Block) -> Event | None
         if kind != "mention" and may_refuse_in(call, body):
             raise Refused(BAD_JSON, "expected a record that can be read")
         return None
-    said = _permission(record, kind)
+    said = _permission(record)
     if said is None:
+        if kind not in SEGMENT and may_refuse_in(call, body):
+            raise Refused(BAD_JSON, f"expected a call, got one of type {kind[:20]}")
         return None
-    return event_of(replace(entry, kind="track", body=encoded(said)), block, block.first)[0]
+    sent_as = "identify" if kind == "identify" and said["event"] == _TELLING else "track"
+    return event_of(replace(entry, kind=sent_as, body=encoded(said)), block, block.first)[0]
 
 
-def _permission(record: dict[str, Any], kind: str) -> dict[str, Any] | None:
-    """A call that says only what the record says about permission; None if that is nothing."""
+def _permission(record: dict[str, Any]) -> dict[str, Any] | None:
+    """A call that says only what the record says about permission, in the same places; None if that is nothing."""
     own, around = _object(record.get("traits")), _object(_object(record.get("context")).get("traits"))
     said = _object(record.get("properties"))
     meant = meaning(record["event"]) if isinstance(record.get("event"), str) else Meaning("")
-    name, fields = _statement(record, said, meant, (own or around).get("consent") if kind == "identify" else None)
+    listed = any(_listed(each) for each in (said, own, around))
+    name, fields = _statement(record, said, meant, listed)
     if not name:
         return None
+    leaves = name == "Unsubscribed"
     named = {each: said.get(each) for each in ("email", "phone") if meant.kind in _NAMING}
+    words = ({**_readable({each: told.get(each) for each in _NAMES}), **_kept(told, leaves)} for told in (own, around))
     return {
         "event": name,
         "userId": None if _spoilt(record.get("userId")) else record.get("userId"),
-        "traits": _readable({each: own.get(each) for each in _NAMES}),
-        "context": {"traits": _readable({each: around.get(each) for each in _NAMES})},
-        "properties": {**fields, **_readable(named)},
+        "traits": next(words),
+        "context": {"traits": next(words)},
+        "properties": {**fields, **_readable(named), **_kept(said, leaves)},
     }
 
 
 def _statement(
-    record: dict[str, Any], said: dict[str, Any], meant: Meaning, consent: Any
+    record: dict[str, Any], said: dict[str, Any], meant: Meaning, listed: bool
 ) -> tuple[str, dict[str, Any]]:
     """The name of the event that says the same, and its properties without identifiers; no name if it says nothing."""
-    consent = said.get("consent") or consent
     if meant.kind == "unsubscribed" or meant == _COMPLAINT:
-        plain = isinstance(record.get("properties", {}), dict) and not consent and meant != _COMPLAINT
+        plain = isinstance(record.get("properties", {}), dict) and not listed and meant != _COMPLAINT
         return "Unsubscribed", {each: said.get(each) for each in _LEAVING} if plain else {"all": True}
     if meant.kind == "consent":
-        return "Consent Updated", {**{each: said.get(each) for each in _STATEMENT}, **_listed(consent)}
-    return ("Consent Updated", _listed(consent)) if consent else ("", {})
+        return "Consent Updated", {each: said.get(each) for each in _STATEMENT}
+    return (_TELLING, {}) if listed else ("", {})
 
 
-def _listed(consent: Any) -> dict[str, Any]:
-    return {"consent": consent} if consent else {}
+def _listed(told: dict[str, Any]) -> bool:
+    """Whether permissions stand there; `false` is one that nobody can read, an empty list is none."""
+    return told.get("consent") is not None and told["consent"] not in ([], {}, "")
+
+
+def _kept(told: dict[str, Any], leaves: bool) -> dict[str, Any]:
+    return {"consent": told["consent"]} if _listed(told) and not leaves else {}
 
 
 def _object(value: Any) -> dict[str, Any]:

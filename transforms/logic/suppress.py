@@ -6,9 +6,9 @@ messages are not refused by any of this.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import NamedTuple
 
 import msgspec
@@ -28,10 +28,14 @@ from schemas.records import (
     Silenced,
     Unsubscribed,
 )
+from transforms.logic import calls
 from transforms.logic.broken import plain
-from transforms.logic.families import CALLS, event_in
+from transforms.logic.events import event_of
+from transforms.logic.families import CALLS, as_segment
+from transforms.logic.identifiers import is_nobody
 from transforms.logic.intake import UNREADABLE, Piece
 from transforms.logic.posted import SNOWPLOW
+from transforms.logic.properties import Properties
 from transforms.logic.returns import receipt_of
 from transforms.logic.salvage import salvaged
 from transforms.logic.vocabulary import canonical
@@ -49,6 +53,7 @@ _HANDED_BACK = Silenced.__name__.encode()
 _REFUSALS = (Refused, msgspec.MsgspecError, RecursionError)
 
 _text = msgspec.json.Decoder(str)
+_naming = msgspec.json.Decoder(Properties)
 
 
 class Change(Record, frozen=True):
@@ -120,9 +125,11 @@ def hear(piece: Piece, entry: Entry, block: Block, scope: Scope) -> Heard:
     """What a record (first in its block) says; also one that the job will refuse for its time, its id or its bytes."""
     try:
         if entry.kind == _RECEIPT:
-            return _heard(receipt_of(entry, block, block.first)[0], scope, taken=True)
+            return _heard(receipt_of(entry, block, block.first)[0], scope)
         if entry.kind in CALLS:
-            return _heard(event_in(entry, block, block.first)[0], scope, taken=True)
+            call = as_segment(entry)
+            known = partial(_cookie_alone, call.body)
+            return _heard(event_of(call, block, block.first)[0], scope, known)
     except _REFUSALS:
         pass
     try:
@@ -130,15 +137,22 @@ def hear(piece: Piece, entry: Entry, block: Block, scope: Scope) -> Heard:
         event = salvaged(plain(piece.whole) or entry.body, sent_as, entry, block)
     except _REFUSALS:
         return Heard(unheard=True)
-    return _NOTHING if event is None else _heard(event, scope, taken=False)
+    return _NOTHING if event is None else _heard(event, scope)
 
 
-def _heard(event: Event, scope: Scope, *, taken: bool) -> Heard:
-    """What an event says; the job knows somebody by a cookie if the event is `taken`."""
+def _heard(event: Event, scope: Scope, known: Callable[[], bool] = lambda: False) -> Heard:
+    """What an event says; `known` tells whether the job will know somebody by its cookie."""
     found = tuple(changes(event, scope))
     if found or not any(refused(event, scope.categories)):
         return Heard(found)
-    return Heard(unheard=not (taken and event.ids.cookie))
+    return Heard(unheard=not (event.ids.cookie and known()))
+
+
+def _cookie_alone(body: bytes) -> bool:
+    """Whether a call gives no name beside its cookie: one that cannot be used may be anybody's."""
+    call = calls.decoder.decode(body)
+    said = _naming.decode(call.properties) if bytes(call.properties).startswith(b"{") else Properties()
+    return all(is_nobody(name) for name in (call.user, said.email, *[each.email for each in call.words]))
 
 
 def changes(event: Event, scope: Scope) -> Iterator[Change]:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 CUSTOM = "custom"
 
-_DROPPED = str.maketrans("", "", " _-.:/\t")
+_DROPPED = str.maketrans("", "", "_-.:/")
 
 NAMES: dict[tuple[str, str], tuple[str, ...]] = {
     ("signup", ""): ("Signed Up", "Account Created", "Sign Up", "User Signed Up", "Created Account"),
@@ -72,7 +72,7 @@ class Meaning(NamedTuple):
 
 def folded(name: str) -> str:
     """A name without what spellings differ in."""
-    return name.casefold().translate(_DROPPED)
+    return "".join(name.casefold().translate(_DROPPED).split())
 
 
 _MEANINGS = {
