@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 from confluent_kafka import Producer
 from intents import SECRET, intent
-from kafka_server import missing
 from logs import event
 
 from pipelines.check import check_data, notes
@@ -25,7 +24,6 @@ TRACK = Entry("track", "shop", "server", "backend", 0, b"{}")
 
 @pytest.fixture
 def config(kafka_broker: str, tmp_path: Path) -> Config:
-    assert not missing()
     prefix = f"census{next(_prefixes)}"
     ensure(kafka_broker, prefix)
     return Config(tmp_path, kafka=kafka_broker, topics=prefix)

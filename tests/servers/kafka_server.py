@@ -50,11 +50,17 @@ log.initial.task.delay.ms=500
 
 
 def missing() -> str:
-    """Why this machine cannot start a broker; empty if it can."""
+    """Why this machine cannot start a broker; empty if it can. Fetches it, if it was not here yet."""
     lacks = [name for name in ("java", "mvn") if not shutil.which(name)]
     if "mvn" in lacks and _jars().exists():
         lacks.remove("mvn")
-    return f"Kafka is not started: {' and '.join(lacks)} not installed" if lacks else ""
+    if lacks:
+        return f"Kafka is not started: {' and '.join(lacks)} not installed"
+    try:
+        fetch()
+    except RuntimeError as error:
+        return f"Kafka is not started: {error}"
+    return ""
 
 
 def free_port() -> int:
