@@ -120,4 +120,4 @@ class Life:
             merged(self.person, other, arrival.time)
             step.score("order")
         self.person["homes"].append(arrival.fact.origin)
-        step.warn(step.stands())
+        step.warn(step.stands(), step.waits())

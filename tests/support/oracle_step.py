@@ -34,6 +34,7 @@ class Step:
     def apply(self, arrival: Arrival) -> None:
         """Learn what the record says; then whatever it triggers."""
         self.arrival = arrival
+        waited = self.waits()  # what the record itself brings about is decided in the light of its no
         self._observe(arrival)
         consents = self._learn_consents(arrival)
         if arrival.past and arrival.past["cart"]:
@@ -41,7 +42,7 @@ class Step:
         getattr(self, f"_on_{arrival.kind}", self._on_nothing)(arrival)
         if arrival.kind != "signup" and (consents or arrival.kind == "confirmed"):
             self._welcome(everywhere=False)
-        self._tell_door(arrival)
+        self._tell_door(arrival, waited)
 
     def _observe(self, arrival: Arrival) -> None:
         person = self.person
@@ -194,7 +195,7 @@ class Step:
 
     # --- what the door is told ----------------------------------------------------------------------------------------
 
-    def _tell_door(self, arrival: Arrival) -> None:
+    def _tell_door(self, arrival: Arrival, waited: bool) -> None:
         """A no may come when a message waits already; a server's confirmation ends what the door was told before."""
         if arrival.kind == "confirmed" and arrival.sure and set(arrival.ids) - {"cookie"}:
             if self.person["told"]:
@@ -210,11 +211,14 @@ class Step:
             self.person["told"] = True
             self._tell((("*", "*"),))
             return
-        self.warn(pairs)
+        self.warn(pairs, waited)
 
-    def warn(self, pairs: set[tuple[str, str]]) -> None:
-        """Tell the door of a no if a message may still wait for it, or if somebody else may be the same person."""
-        waits = any(each["state"] == "open" and self.now < each["expires"] for each in self.person["sends"].values())
+    def waits(self) -> bool:
+        """Whether a message may still be on its way."""
+        return any(each["state"] == "open" and self.now < each["expires"] for each in self.person["sends"].values())
+
+    def warn(self, pairs: set[tuple[str, str]], waits: bool) -> None:
+        """Tell the door of a no if a message `waits` for it, or if somebody else may be the same person."""
         if pairs and (waits or self._perhaps_others()):
             self.person["told"] = True
             self._tell(tuple(sorted(pairs)))
