@@ -15,7 +15,7 @@ from schemas.records import SECOND
 from transforms.batches import BatchCoder, Pull
 from transforms.sources.firehose import Firehose
 from transforms.sources.source import Reader, Source
-from transforms.sources.unbounded import AsUnbounded, Place, PlaceCoder
+from transforms.sources.unbounded import AsReader, AsUnbounded, Place, PlaceCoder
 
 SOURCE = Listed(tuple(block(number * SECOND, number, entry(f"p{number}")) for number in range(5)), at_once=2)
 
@@ -106,3 +106,40 @@ class Telling:
 
     def acknowledge(self, position: bytes) -> None:
         self.told.append(position)
+
+
+class Slow:
+    """A reader whose pulls come only at some looks."""
+
+    def __init__(self, *pulls: Pull | None) -> None:
+        self.pulls = list(pulls)
+
+    def poll(self, limit: int) -> Pull | None:
+        return self.pulls.pop(0) if self.pulls else None
+
+    def position(self) -> bytes:
+        return b"here"
+
+    def watermark(self) -> int:
+        return START
+
+    def done(self) -> bool:
+        return not self.pulls
+
+    def close(self) -> None:
+        """Nothing to free."""
+
+
+def test_who_has_given_nothing_yet_waits_a_little_and_who_has_says_so_at_once() -> None:
+    """On Flink each answer of nothing is a poll that a checkpoint keeps."""
+    first, second = Pull([block(0, 0, entry("a"))]), Pull([block(SECOND, 1, entry("b"))])
+    reader = AsReader(Slow(None, first, None, second, None, None, second))
+    assert reader.start()
+    assert reader.get_current() is first
+    assert not reader.advance()
+    assert reader.advance()
+    assert reader.get_current() is second
+    assert not reader.advance()
+    reader.get_checkpoint_mark()
+    assert reader.advance(), "expected a new bundle to wait for what comes"
+    assert not reader.advance(), "expected no wait at the end of a source"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from time import monotonic, sleep
 from typing import Any
 
 from apache_beam.coders import Coder
@@ -15,6 +16,8 @@ from transforms.sources.source import Acknowledged, Parted, Reader, Source
 FORM = b"\x01"
 PULL = 1_000
 """About how many records a pull holds."""
+PATIENCE, LOOK = 0.25, 0.005
+"""Seconds that a reader with nothing to give waits before it says so, and between looks."""
 
 
 class Place(CheckpointMark):
@@ -81,13 +84,25 @@ class AsReader(UnboundedReader):
     def __init__(self, reader: Reader, told: Acknowledged | None = None) -> None:
         self._reader, self._told = reader, told
         self._pull: Pull | None = None
+        self._gave = False  # something since the last checkpoint
 
     def start(self) -> bool:
         return self.advance()
 
     def advance(self) -> bool:
         self._pull = self._reader.poll(PULL)
+        if self._pull is None and not self._gave:
+            self._pull = self._awaited()
+        self._gave = self._gave or self._pull is not None
         return self._pull is not None
+
+    def _awaited(self) -> Pull | None:
+        """What comes within `PATIENCE`: on Flink each answer of nothing costs a checkpoint about a kilobyte."""
+        until, pull = monotonic() + PATIENCE, None
+        while pull is None and monotonic() < until and not self._reader.done():
+            sleep(LOOK)
+            pull = self._reader.poll(PULL)
+        return pull
 
     def get_current(self) -> Pull:
         if self._pull is None:
@@ -104,6 +119,7 @@ class AsReader(UnboundedReader):
         return Timestamp(micros=watermark) if watermark else MIN_TIMESTAMP
 
     def get_checkpoint_mark(self) -> Place:
+        self._gave = False
         return Place(self._reader.position(), self._told)
 
     def close(self) -> None:
