@@ -104,6 +104,7 @@ def test_a_setting_that_pub_sub_would_refuse_is_refused_at_once(name: str, wrong
         PubSubSource("shop", "records", **{name: wrong})
 
 
+@pytest.mark.slow
 def test_every_record_comes_once_and_is_acknowledged_once_it_is_durable(channel: Channel) -> None:
     source = source_of(channel)
     channel.publish(*messages(30))
@@ -141,6 +142,7 @@ def test_what_was_never_acknowledged_comes_again_as_the_same_records(channel: Ch
     assert sorted(map(repr, again)) == sorted(map(repr, first))
 
 
+@pytest.mark.slow
 def test_a_reader_goes_on_at_its_position_and_what_lay_behind_comes_again_at_once(channel: Channel) -> None:
     source = source_of(channel)
     channel.publish(*messages(2))
@@ -156,6 +158,7 @@ def test_a_reader_goes_on_at_its_position_and_what_lay_behind_comes_again_at_onc
     assert_acknowledged(channel)
 
 
+@pytest.mark.slow
 def test_finalization_may_come_late_out_of_order_again_and_elsewhere(channel: Channel) -> None:
     source = source_of(channel)
     positions = []

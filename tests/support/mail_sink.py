@@ -59,7 +59,7 @@ class MailSink:
     async def __aexit__(self, *_: object) -> None:
         self._server.close()
         for each in self._open:
-            if each.transport is not None:
+            if each.transport is not None and not each.transport.is_closing():  # TLS of 3.11.2 takes it once only
                 each.transport.abort()
             if each._handler_coroutine is not None:
                 each._handler_coroutine.cancel()
